@@ -1,0 +1,62 @@
+"""Turn measurements into closed forms: sparse equations with honest uncertainty."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from discover.dynamics import Simulation as Simulation
+    from discover.interop import BlockedSplit as BlockedSplit
+    from discover.libraries import FourierLibrary as FourierLibrary
+    from discover.libraries import PolynomialLibrary as PolynomialLibrary
+    from discover.libraries import ReducedLibrary as ReducedLibrary
+    from discover.libraries import SymbolicLibrary as SymbolicLibrary
+    from discover.observations import Trajectory as Trajectory
+    from discover.problems import FiniteDifference as FiniteDifference
+    from discover.problems import SavitzkyGolay as SavitzkyGolay
+    from discover.problems import SmoothingSpline as SmoothingSpline
+    from discover.problems import Spectral as Spectral
+    from discover.problems import WeakForm as WeakForm
+    from discover.regression import STLSQ as STLSQ
+    from discover.sindy import SINDy as SINDy
+    from discover.sindy import DiscreteSINDy as DiscreteSINDy
+    from discover.statistics import SufficientStatistics as SufficientStatistics
+    from discover.symbolic import SymbolicModel as SymbolicModel
+
+# Where each public name lives; imported on first use, so that `import discover` is quick.
+_HOMES = {
+    "BlockedSplit": "discover.interop",
+    "DiscreteSINDy": "discover.sindy",
+    "FiniteDifference": "discover.problems",
+    "FourierLibrary": "discover.libraries",
+    "PolynomialLibrary": "discover.libraries",
+    "ReducedLibrary": "discover.libraries",
+    "SINDy": "discover.sindy",
+    "STLSQ": "discover.regression",
+    "SavitzkyGolay": "discover.problems",
+    "Simulation": "discover.dynamics",
+    "SmoothingSpline": "discover.problems",
+    "Spectral": "discover.problems",
+    "SufficientStatistics": "discover.statistics",
+    "SymbolicLibrary": "discover.libraries",
+    "SymbolicModel": "discover.symbolic",
+    "Trajectory": "discover.observations",
+    "WeakForm": "discover.problems",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'discover' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
