@@ -1,0 +1,8 @@
+"""Validated observations: the runs every method of this package learns from."""
+
+from __future__ import annotations
+
+from discover.observations.intake import as_trajectories
+from discover.observations.trajectory import Trajectory, default_max_gap
+
+__all__ = ["Trajectory", "as_trajectories", "default_max_gap"]
