@@ -1,0 +1,109 @@
+"""Strong form: differentiate the data and regress the derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from discover.observations import Trajectory
+from discover.problems.base import (
+    Problem,
+    input_names,
+    input_rows,
+    run_edges,
+    stacked,
+    usable_segments,
+)
+from discover.problems.differentiation import FiniteDifference, as_differentiator
+from discover.problems.scales import noise_level, time_scale
+from discover.problems.weak import WeakForm
+from discover.typing import FloatArray
+
+__all__ = ["StrongForm"]
+
+_SAMPLES_FOR_SCALES = 2_000
+_MARGIN = 5.0  # windows smooth the error they measure, and runs differ
+
+
+class StrongForm(BaseEstimator):
+    """Pose ``dx/dt = f(x)`` with estimated derivatives as the targets.
+
+    Parameters
+    ----------
+    differentiator : optional
+        By default :class:`FiniteDifference` of order 4. Also those of pysindy and of the
+        package ``derivative``.
+
+    Notes
+    -----
+    The systematic error of the derivatives is measured, not assumed: against smooth test
+    functions, ``∫ phi dx/dt dt`` must equal ``-∫ phi' x dt``, and the difference, in
+    which white noise all but cancels, becomes the floor of the problem. The effective
+    number of rows is the total time over a fifth of the period of the fastest state.
+    """
+
+    def __init__(self, differentiator: Any = None) -> None:
+        self.differentiator = differentiator
+
+    def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
+        """Turn observations into a problem; see :meth:`WeakForm.pose`."""
+        pieces, notes = usable_segments(runs, 3, "StrongForm")
+        method = as_differentiator(
+            FiniteDifference(4) if self.differentiator is None else self.differentiator
+        )
+        inputs, targets = [], []
+        for piece in pieces:
+            states, slopes = method.differentiate(piece.states, piece.times)
+            rows = input_rows(_with_states(piece, states), include_time)
+            if not np.isfinite(slopes).all():
+                known = np.isfinite(slopes).all(axis=1)
+                rows, slopes = rows[known], slopes[known]
+            inputs.append(rows)
+            targets.append(slopes)
+        lost = sum(len(p) for p in pieces) - sum(len(rows) for rows in targets)
+        if lost:
+            notes = (*notes, f"{lost} samples without a derivative were left out")
+        stacked_targets = stacked(targets)
+        sample = [_head(max(pieces, key=len))]
+        period = time_scale(sample, noise_level(sample))
+        time = sum(float(p.times[-1] - p.times[0]) for p in pieces)
+        return Problem(
+            inputs=stacked(inputs),
+            targets=stacked_targets,
+            input_names=input_names(runs[0], include_time),
+            target_names=tuple(runs[0].state_names),
+            kind="continuous",
+            rows=None,
+            edges=run_edges([len(rows) for rows in targets]),
+            n_effective=min(float(len(stacked_targets)), max(time / (0.2 * period), 1.0)),
+            floor=_systematic_error(sample[0], method),
+            left_out=notes,
+        )
+
+
+def _with_states(run: Trajectory, states: FloatArray) -> Trajectory:
+    return run if states is run.states else replace(run, states=np.ascontiguousarray(states))
+
+
+def _head(run: Trajectory) -> Trajectory:
+    return run.select(slice(0, _SAMPLES_FOR_SCALES)) if len(run) > _SAMPLES_FOR_SCALES else run
+
+
+def _systematic_error(run: Trajectory, method: Any) -> FloatArray:
+    """Compare derivatives with weak derivatives, in units of the derivatives.
+
+    A margin times the root-mean-square difference over the windows of a weak form.
+    """
+    states, slopes = method.differentiate(run.states, run.times)
+    usable = np.isfinite(slopes).all()
+    if not usable or len(run) < 8 or not run.is_uniform:
+        return np.asarray(1e-6 * np.sqrt(np.nanmean(slopes**2, axis=0)))
+    weak = WeakForm().pose([run])
+    if weak.rows is None or weak.rows.shape[1] != len(slopes):
+        return np.asarray(1e-6 * np.sqrt(np.mean(slopes**2, axis=0)))
+    difference = weak.apply(slopes) - weak.targets
+    return np.asarray(_MARGIN * np.sqrt(np.mean(difference**2, axis=0)))

@@ -1,0 +1,76 @@
+"""Maps: regress the next sample, or the step to it, on the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from discover.exceptions import DataError
+from discover.observations import Trajectory
+from discover.problems.base import (
+    Problem,
+    input_names,
+    input_rows,
+    run_edges,
+    stacked,
+    usable_segments,
+)
+
+__all__ = ["Transition"]
+
+
+class Transition(BaseEstimator):
+    """Pose ``x[k+1] = f(x[k])`` or ``x[k+1] - x[k] = f(x[k])``.
+
+    Parameters
+    ----------
+    kind : {"map", "increment"}, default="map"
+
+    Notes
+    -----
+    Samples must be equally spaced; pairs across gaps or missing samples are not formed.
+    """
+
+    def __init__(self, kind: Literal["map", "increment"] = "map") -> None:
+        self.kind = kind
+
+    def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
+        """Turn observations into a problem; see :meth:`WeakForm.pose`."""
+        if self.kind not in ("map", "increment"):
+            raise ValueError(f"Transition: kind must be 'map' or 'increment'; got {self.kind!r}.")
+        steps = np.concatenate([np.diff(run.times) for run in runs])
+        dt = float(np.median(steps))
+        pieces, notes = usable_segments(runs, 2, "Transition")
+        inputs, targets = [], []
+        for piece in pieces:
+            rows = input_rows(piece, include_time)
+            regular = np.abs(np.diff(piece.times) - dt) <= 1e-6 * dt + 1e-9 * abs(piece.times[-1])
+            base = piece.states[:-1] if self.kind == "increment" else 0.0
+            goal = piece.states[1:] - base
+            inputs.append(rows[:-1][regular])
+            targets.append(goal[regular])
+        lost = len(steps) - sum(len(rows) for rows in targets)
+        if lost > 0.5 * len(steps):
+            raise DataError(
+                "Transition: a map needs equally spaced samples; most steps differ from the "
+                f"median {dt:g}. For irregular times use SINDy."
+            )
+        if lost:
+            notes = (*notes, f"{lost} steps of a length other than {dt:g} were left out")
+        goals = stacked(targets)
+        return Problem(
+            inputs=stacked(inputs),
+            targets=goals,
+            input_names=input_names(runs[0], include_time),
+            target_names=tuple(runs[0].state_names),
+            kind=self.kind,
+            rows=None,
+            edges=run_edges([len(rows) for rows in targets]),
+            n_effective=float(len(goals)),
+            floor=np.asarray(1e-9 * np.sqrt(np.mean(goals**2, axis=0))),
+            dt=dt,
+            left_out=notes,
+        )
