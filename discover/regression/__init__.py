@@ -1,0 +1,7 @@
+"""Sparse regression: which few terms, with which coefficients."""
+
+from discover.regression.base import Candidate, Estimate, SparseRegressor, identify
+from discover.regression.criteria import criterion_values
+from discover.regression.stlsq import STLSQ
+
+__all__ = ["STLSQ", "Candidate", "Estimate", "SparseRegressor", "criterion_values", "identify"]

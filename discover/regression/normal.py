@@ -1,0 +1,280 @@
+"""Least squares on any support, from statistics alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from discover.exceptions import NotIdentifiableError
+from discover.statistics import SufficientStatistics
+from discover.typing import BoolArray, FloatArray
+
+__all__ = ["LinearConstraints", "NormalEquations"]
+
+_WORST_SUPPORT = 1e12
+
+
+@dataclass(frozen=True, eq=False)
+class LinearConstraints:
+    """Equations ``C vec(coefficients) = d`` that the coefficients must satisfy.
+
+    Parameters
+    ----------
+    C : ndarray of shape (n_constraints, n_targets * n_terms)
+        Row-major over targets, then terms; in the units of the coefficients.
+    d : ndarray of shape (n_constraints,)
+    """
+
+    C: FloatArray
+    d: FloatArray
+
+
+class NormalEquations:
+    """Normal equations with unit-norm columns.
+
+    Parameters
+    ----------
+    stats : SufficientStatistics
+    constraints : LinearConstraints, optional
+
+    Notes
+    -----
+    Where the statistics carry an R factor, supports are solved by QR of its columns,
+    which has the accuracy of a QR factorisation of all rows; otherwise by Cholesky of
+    the Gram matrix.
+    """
+
+    def __init__(
+        self, stats: SufficientStatistics, constraints: LinearConstraints | None = None
+    ) -> None:
+        p = stats.n_terms
+        self.stats = stats
+        self.constraints = constraints
+        lengths = np.sqrt(np.diag(stats.total))
+        self.usable = lengths[:p] > 0
+        self.lengths = np.where(lengths > 0, lengths, 1.0)
+        #: multiply unit-norm coefficients (n_targets, n_terms) by this for those in units
+        self.to_units = (stats.scale[p:] / stats.scale[:p, None]).T / self.lengths[:p]
+        G = stats.total / np.outer(self.lengths, self.lengths)
+        self.gram, self.moments = G[:p, :p], G[:p, p:].T * self.lengths[p:, None]
+        self.energy = lengths[p:] ** 2  # scaled target sums of squares
+
+    @cached_property
+    def triangle(self) -> FloatArray:
+        """R factor with unit-norm columns of Theta; targets keep their scale."""
+        p = self.stats.n_terms
+        R = self.stats.triangle.copy()
+        R[:, :p] /= self.lengths[:p]
+        return R
+
+    def rss(self, support: BoolArray, target: int, coefficients: FloatArray) -> float:
+        """Return the (scaled) residual sum of squares of unit-norm coefficients."""
+        c = coefficients[support]
+        if self.stats.factor is not None:
+            p = self.stats.n_terms
+            residual = self.triangle[:, p + target] - self.triangle[:, :p][:, support] @ c
+            return float(residual @ residual)
+        G = self.gram[np.ix_(support, support)]
+        value = self.energy[target] - 2 * self.moments[target, support] @ c + c @ G @ c
+        return max(float(value), float(self.energy[target]) * np.finfo(float).eps)
+
+    def solve(
+        self, support: BoolArray, target: int, *, ridge: float = 0.0, b: FloatArray | None = None
+    ) -> FloatArray:
+        """Solve one target on one support.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n_terms,)
+        target : int
+        ridge : float, default=0.0
+            Relative to the squared norm of the columns.
+        b : ndarray of shape (n_terms,), optional
+            Right-hand side; by default the moments of the target.
+
+        Returns
+        -------
+        ndarray of shape (n_terms,)
+            Unit-norm coefficients, zero outside the support.
+        """
+        out = np.zeros(len(support))
+        if not support.any():
+            return out
+        if self.stats.factor is not None:
+            out[support] = self._solve_by_qr(support, target, ridge, b)
+            return out
+        rhs = self.moments[target] if b is None else b
+        G = self.gram[np.ix_(support, support)]
+        if ridge:
+            G = G + ridge * np.eye(len(G))
+        try:
+            np.linalg.cholesky(G)
+            out[support] = np.linalg.solve(G, rhs[support])
+        except np.linalg.LinAlgError:
+            out[support] = np.linalg.lstsq(G, rhs[support], rcond=None)[0]
+        return out
+
+    def _solve_by_qr(
+        self, support: BoolArray, target: int, ridge: float, b: FloatArray | None
+    ) -> FloatArray:
+        p = self.stats.n_terms
+        A, y = self.triangle[:, :p][:, support], self.triangle[:, p + target]
+        if ridge:
+            A = np.concatenate([A, np.sqrt(ridge) * np.eye(A.shape[1])])
+            y = np.concatenate([y, np.zeros(A.shape[1])])
+        Q, R = np.linalg.qr(A)
+        if np.abs(np.diag(R)).min() < 1e-14:
+            return np.asarray(np.linalg.lstsq(A, y, rcond=None)[0])
+        if b is None:
+            return np.asarray(solve_triangular(R, Q.T @ y))
+        return np.asarray(solve_triangular(R, solve_triangular(R, b[support], trans=1)))
+
+    def solve_all(
+        self, support: BoolArray, *, b: FloatArray | None = None, homogeneous: bool = False
+    ) -> FloatArray:
+        """Solve every target on its support, under the constraints if there are any.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n_targets, n_terms)
+        b : ndarray of shape (n_targets, n_terms), optional
+            Right-hand sides, by default the moments.
+        homogeneous : bool, default=False
+            Solve for a correction: constraints with zero on the right.
+
+        Returns
+        -------
+        ndarray of shape (n_targets, n_terms)
+            Unit-norm coefficients.
+        """
+        if self.constraints is not None:
+            return self._solve_constrained(support, b, homogeneous)[0]
+        return np.stack(
+            [self.solve(row, j, b=None if b is None else b[j]) for j, row in enumerate(support)]
+        )
+
+    def _weights(self, support: BoolArray) -> FloatArray:
+        """Return inverse residual variances: what makes targets of other units comparable."""
+        free = [
+            self.rss(row, j, self.solve(row, j)) + 1e-12 * self.energy[j]
+            for j, row in enumerate(support)
+        ]
+        return self.stats.n_samples / np.maximum(np.array(free), np.finfo(float).tiny)
+
+    def _solve_constrained(
+        self, support: BoolArray, b: FloatArray | None = None, homogeneous: bool = False
+    ) -> tuple[FloatArray, FloatArray]:
+        """Solve all targets together in the null space of the constraints.
+
+        Returns the coefficients and the covariance of the active ones for unit weights.
+        """
+        assert self.constraints is not None
+        active = np.flatnonzero(support)
+        C = (self.constraints.C * self.to_units.ravel())[:, active]
+        d = np.zeros(len(C)) if homogeneous else self.constraints.d
+        length = np.sqrt((C**2).sum(axis=1))
+        dead = length == 0
+        if (dead & (d != 0)).any():
+            raise NotIdentifiableError(
+                "constraints: an equation has a value other than 0, but its terms were removed."
+            )
+        C, d = C[~dead] / length[~dead, None], d[~dead] / length[~dead]
+        start, null = _affine(C, d, len(active))
+        weights = self._weights(support)
+        H = _block_gram(self.gram, support, weights)
+        rhs = ((self.moments if b is None else b) * weights[:, None])[support]
+        reduced = null.T @ H @ null
+        inverse = np.linalg.pinv(reduced, hermitian=True)
+        solution = start + null @ (inverse @ (null.T @ (rhs - H @ start)))
+        out = np.zeros(support.shape)
+        out[support] = solution
+        return out, null @ inverse @ null.T
+
+    def covariance(self, support: BoolArray, noise: FloatArray) -> FloatArray:
+        """Return the covariance of the active coefficients, in units.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n_targets, n_terms)
+        noise : ndarray of shape (n_targets,)
+            Variance of the rows, scaled targets, times rows per independent row.
+        """
+        factors = self.to_units[support]
+        if self.constraints is not None:
+            unit = self._solve_constrained(support)[1] * np.mean(noise * self._weights(support))
+            return np.asarray(unit * np.outer(factors, factors))
+        blocks = np.zeros((len(factors), len(factors)))
+        start = 0
+        for j, row in enumerate(support):
+            k = int(row.sum())
+            here = slice(start, start + k)
+            blocks[here, here] = self.inverse(row) * noise[j]
+            start += k
+        return blocks * np.outer(factors, factors)
+
+    def inverse(self, support: BoolArray) -> FloatArray:
+        """Return the inverse of the unit-norm Gram matrix on a support."""
+        if not support.any():
+            return np.zeros((0, 0))
+        if self.stats.factor is None:
+            return np.asarray(np.linalg.pinv(self.gram[np.ix_(support, support)], hermitian=True))
+        R = np.linalg.qr(self.triangle[:, : self.stats.n_terms][:, support], mode="r")
+        half = np.linalg.pinv(R)
+        return np.asarray(half @ half.T)
+
+    def check_identifiable(self, support: BoolArray, names: Sequence[str] | None = None) -> None:
+        """Raise if the columns that a target uses cannot be told apart.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n_targets, n_terms)
+        names : sequence of str, optional
+
+        Raises
+        ------
+        NotIdentifiableError
+            Naming the two columns that carry most of the dependence.
+        """
+        names = tuple(map(str, range(self.stats.n_terms))) if names is None else names
+        for row in np.unique(support, axis=0):
+            if row.sum() > 1:
+                self._check_columns(row, names)
+
+    def _check_columns(self, support: BoolArray, names: Sequence[str]) -> None:
+        columns = self.triangle[:, : self.stats.n_terms][:, support]
+        _, singular, right = np.linalg.svd(columns, full_matrices=False)
+        # a Gram matrix cannot show condition numbers above 1e8: its rounding hides them
+        worst = _WORST_SUPPORT if self.stats.factor is not None else 3e7
+        if singular[-1] * worst > singular[0]:
+            return
+        condition = singular[0] / max(singular[-1], np.finfo(float).tiny)
+        active = np.flatnonzero(support)
+        first, second = active[np.argsort(-np.abs(right[-1]))[:2]]
+        raise NotIdentifiableError(
+            f"columns {names[first]!r} and {names[second]!r} of the library are collinear on "
+            f"these data (condition number {condition:.0e}); drop one, or state the constraint "
+            "with ReducedLibrary."
+        )
+
+
+def _affine(C: FloatArray, d: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return a point and a basis of the solutions of ``C v = d``."""
+    if not len(C):
+        return np.zeros(n), np.eye(n)
+    start = np.linalg.lstsq(C, d, rcond=None)[0]
+    if not np.allclose(C @ start, d, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(d).max())):
+        raise NotIdentifiableError("constraints: the equations contradict each other.")
+    _, singular, right = np.linalg.svd(C)
+    rank = int((singular > 1e-12 * singular[0]).sum())
+    return start, right[rank:].T
+
+
+def _block_gram(G: FloatArray, support: BoolArray, weights: FloatArray) -> FloatArray:
+    """Return the Gram matrix of all active coefficients, targets side by side."""
+    targets, terms = np.nonzero(support)
+    same = targets[:, None] == targets
+    return np.asarray(G[np.ix_(terms, terms)] * same * weights[targets])
