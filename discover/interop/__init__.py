@@ -1,0 +1,5 @@
+"""Bridges to other packages."""
+
+from discover.interop.sklearn import BlockedSplit
+
+__all__ = ["BlockedSplit"]

@@ -1,0 +1,378 @@
+"""SINDy: from measurements to a governing equation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from discover.libraries import FeatureLibrary, PolynomialLibrary
+from discover.libraries.algebra import union
+from discover.libraries.termtable import TermTable
+from discover.observations import Trajectory, as_trajectories
+from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
+from discover.regression import STLSQ, SparseRegressor, identify
+from discover.statistics import accumulate
+from discover.symbolic import SymbolicModel
+from discover.symbolic.model import Kind
+from discover.typing import BoolArray, FloatArray
+
+__all__ = ["DiscreteSINDy", "SINDy"]
+
+Libraries = FeatureLibrary | Mapping[str, FeatureLibrary]
+
+
+class _Sindy(BaseEstimator):
+    """What continuous and discrete identification share."""
+
+    _kind: Kind = "continuous"
+
+    library: Any
+    regressor: Any
+    names: Any
+    control_names: Any
+    controls: Any
+    include_time: bool
+
+    def _form(self) -> Any:
+        raise NotImplementedError
+
+    def fit(self, X: Any, t: Any = None, u: Any = None) -> Self:
+        """Identify the law behind observations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_states), table, or list of runs
+            NumPy, pandas or xarray; NaN where nothing was observed.
+        t : float, array-like of shape (n_samples,), str, or list, optional
+            Sampling interval, sample times, or the name of the column that holds them; by
+            default the index of a table.
+        u : array-like of shape (n_samples, n_controls), callable, or list, optional
+            Controls.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If the observations cannot be used; names run, row and column.
+        NotIdentifiableError
+            If chosen terms cannot be told apart on these data.
+        """
+        runs = self._runs(X, t, u)
+        self.form_ = self._form()
+        problem: Problem = self.form_.pose(runs, include_time=self.include_time)
+        table, allowed = self._table(problem)
+        regressor = STLSQ() if self.regressor is None else clone(self.regressor)
+        if not isinstance(regressor, SparseRegressor):
+            raise TypeError(
+                f"{self._owner}: regressor must be a SparseRegressor such as STLSQ(); "
+                f"got {type(regressor).__name__}."
+            )
+        source = problem.source(table)
+        estimate = identify(
+            source,
+            self._with_scales(accumulate(source), problem),
+            regressor,
+            term_names=table.names,
+            target_names=problem.target_names,
+            allowed=allowed,
+        )
+        regressor._learn(estimate)
+        self.regressor_, self.estimate_ = regressor, estimate
+        self.left_out_ = problem.left_out
+        self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
+        self.symbolic_ = SymbolicModel(
+            table,
+            estimate.coefficients,
+            runs[0].state_names,
+            runs[0].control_names,
+            time_name="t" if self.include_time else None,
+            kind=self._kind,
+            dt=problem.dt,
+            support=estimate.support,
+            covariance=estimate.covariance,
+            units=_units(runs[0]),
+        )
+        return self
+
+    @property
+    def _owner(self) -> str:
+        return type(self).__name__
+
+    @staticmethod
+    def _with_scales(stats: Any, problem: Problem) -> Any:
+        from dataclasses import replace
+
+        return replace(stats, n_effective=problem.n_effective, floor=problem.floor)
+
+    def _runs(self, X: Any, t: Any, u: Any) -> list[Trajectory]:
+        return as_trajectories(
+            X,
+            t,
+            u,
+            names=self.names,
+            control_names=self.control_names,
+            controls=self.controls,
+            owner=self._owner,
+        )
+
+    def _table(self, problem: Problem) -> tuple[TermTable, BoolArray | None]:
+        """Return the table of candidate terms, and which target may use which."""
+        library = PolynomialLibrary(2) if self.library is None else self.library
+        if isinstance(library, FeatureLibrary):
+            self.library_: Any = clone(library)
+            return self.library_.build(problem.input_names), None
+        missing = [name for name in problem.target_names if name not in library]
+        unknown = [name for name in library if name not in problem.target_names]
+        if missing or unknown:
+            raise ValueError(
+                f"{self._owner}: library must have one entry per state "
+                f"{list(problem.target_names)}; missing {missing}, unknown {unknown}."
+            )
+        self.library_ = {name: clone(library[name]) for name in problem.target_names}
+        tables = [self.library_[name].build(problem.input_names) for name in problem.target_names]
+        table = union(tables)
+        allowed = np.array([[name in set(t.names) for name in table.names] for t in tables])
+        return table, allowed
+
+    # -- use -----------------------------------------------------------------------
+
+    def predict(self, X: Any, u: Any = None, t: Any = 0.0) -> Any:
+        """Evaluate the law: dx/dt, or the next state of a map.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_states) or (n_states,), table, or list of these
+        u : array-like of shape (n_samples, n_controls), or list, optional
+        t : float, array-like of shape (n_samples,), or list, default=0.0
+            Only for laws that depend on time.
+
+        Returns
+        -------
+        ndarray of the shape of `X`'s states, or list of them
+        """
+        check_is_fitted(self, "symbolic_")
+        if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) == 2:
+            us = [None] * len(X) if u is None else u
+            ts = t if isinstance(t, list | tuple) else [t] * len(X)
+            return [self.predict(*run) for run in zip(X, us, ts, strict=True)]
+        model: SymbolicModel = self.symbolic_
+        columns = getattr(X, "columns", None)
+        if columns is not None or self.controls is not None:
+            X, u = self._split(X, u)
+        return model.rhs(X, t, u)
+
+    def _split(self, X: Any, u: Any) -> tuple[FloatArray, Any]:
+        """Take states, and the controls that travel with them, from the columns of X."""
+        model: SymbolicModel = self.symbolic_
+        if not hasattr(X, "columns"):
+            X = np.asarray(X, dtype=np.float64)
+        n = len(X)
+        run = as_trajectories(
+            X.reshape(1, -1) if isinstance(X, np.ndarray) and X.ndim == 1 else X,
+            np.arange(max(n, 1), dtype=float) if np.ndim(X) == 2 else [0.0],
+            None if self.controls is not None else u,
+            names=self.names,
+            control_names=self.control_names,
+            controls=self.controls,
+            owner=self._owner,
+        )[0]
+        order = [run.state_names.index(name) for name in model.state_names]
+        return run.states[:, order], run.controls
+
+    def score(self, X: Any, t: Any = None, u: Any = None) -> float:
+        """Return the mean R^2 of the targets the method makes of these observations.
+
+        For the weak form these are mean derivatives over windows, for the strong form
+        derivatives, for maps the next states.
+
+        Parameters
+        ----------
+        X, t, u
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+            1 is perfect; a constant target scores 1 if it is met to rounding, else 0.
+        """
+        check_is_fitted(self, "symbolic_")
+        problem = self.form_.pose(self._runs(X, t, u), include_time=self.include_time)
+        model: SymbolicModel = self.symbolic_
+        states, controls = len(model.state_names), len(model.control_names)
+        inputs = problem.inputs
+        values = model.rhs(
+            inputs[:, :states],
+            inputs[:, -1] if self.include_time else 0.0,
+            inputs[:, states : states + controls] if controls else None,
+        )
+        residual = ((problem.targets - problem.apply(values)) ** 2).sum(axis=0)
+        total = ((problem.targets - problem.targets.mean(axis=0)) ** 2).sum(axis=0)
+        rounding = 1e-20 * (problem.targets**2).sum(axis=0)
+        flat = total <= rounding
+        r2 = np.where(flat, residual <= rounding, 1 - residual / np.where(flat, 1.0, total))
+        return float(np.mean(r2))
+
+    def simulate(self, x0: ArrayLike, t: ArrayLike, u: Any = None, **options: Any) -> Any:
+        """Integrate the law from an initial state; see :func:`discover.dynamics.simulate`."""
+        check_is_fitted(self, "symbolic_")
+        return self.symbolic_.simulate(x0, t, u, **options)
+
+    def equations(self) -> list[str]:
+        """Return the equations as text."""
+        check_is_fitted(self, "symbolic_")
+        return self.symbolic_.equations()
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the equations once there are any, else the parameters."""
+        if not hasattr(self, "symbolic_"):
+            return super().__repr__(N_CHAR_MAX)
+        notes = "".join(f"\n({note})" for note in self.left_out_)
+        return repr(self.symbolic_) + notes
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        if not hasattr(self, "symbolic_"):
+            bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+            return bundle
+        return {"text/plain": repr(self), "text/html": self.symbolic_._repr_html_()}
+
+
+class SINDy(_Sindy):
+    """Identify sparse differential equations ``dx/dt = f(x, u, t)`` from data.
+
+    Parameters
+    ----------
+    library : FeatureLibrary or mapping, optional
+        Candidate terms, for all states or ``{state: library}``; by default polynomials of
+        degree 2.
+    regressor : SparseRegressor, optional
+        By default :class:`STLSQ` with its automatic threshold.
+    method : {"auto", "weak", "derivative"}, form, or differentiator, default="auto"
+        How the law is confronted with the data: the weak form ("auto", "weak", or a
+        :class:`WeakForm`), or estimated derivatives ("derivative" for fourth-order
+        differences, or any differentiator of this package, pysindy or ``derivative``).
+    names, control_names : sequence of str, optional
+        Names of the states and controls, where the data have none.
+    controls : sequence of str or int, optional
+        Columns of `X` that are controls: an alternative to the argument `u`, made for
+        pipelines and grid searches.
+    include_time : bool, default=False
+        Whether the library may use the time, as ``t``.
+
+    Attributes
+    ----------
+    symbolic_ : SymbolicModel
+        The law.
+    estimate_ : Estimate
+        Coefficients, covariance, and the path of models that were compared.
+    regressor_, library_ : fitted copies
+    form_ : the form that posed the problem
+    left_out_ : tuple of str
+        Which data were not used, and why.
+
+    Notes
+    -----
+    Brunton, Proctor and Kutz, PNAS 113 (2016) 3932-3937; the weak form of Messenger and
+    Bortz, Multiscale Model. Simul. 19 (2021) 1474-1497.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.linspace(0, 10, 400)
+    >>> X = np.column_stack([np.cos(t), -np.sin(t)])
+    >>> SINDy(names=["q", "p"]).fit(X, t).equations()
+    ["q' =  1 p", "p' = -1 q"]
+    """
+
+    def __init__(
+        self,
+        library: Libraries | None = None,
+        regressor: SparseRegressor | None = None,
+        *,
+        method: Any = "auto",
+        names: Sequence[str] | None = None,
+        control_names: Sequence[str] | None = None,
+        controls: Sequence[str | int] | None = None,
+        include_time: bool = False,
+    ) -> None:
+        self.library = library
+        self.regressor = regressor
+        self.method = method
+        self.names = names
+        self.control_names = control_names
+        self.controls = controls
+        self.include_time = include_time
+
+    def _form(self) -> Any:
+        method = self.method
+        if isinstance(method, str):
+            forms = {"auto": WeakForm, "weak": WeakForm, "derivative": StrongForm}
+            if method not in forms:
+                raise ValueError(
+                    f"SINDy: method must be one of {list(forms)}, a form or a differentiator; "
+                    f"got {method!r}."
+                )
+            return forms[method]()
+        if hasattr(method, "pose"):
+            return clone(method)
+        return StrongForm(as_differentiator(method))
+
+
+class DiscreteSINDy(_Sindy):
+    """Identify sparse maps ``x[k+1] = f(x[k], u[k])`` from data.
+
+    Parameters
+    ----------
+    library, regressor, names, control_names, controls, include_time
+        As for :class:`SINDy`.
+    kind : {"map", "increment"}, default="map"
+        Whether the law gives the next state or the step to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = [0.3]
+    >>> for _ in range(60):
+    ...     x.append(3.7 * x[-1] * (1 - x[-1]))
+    >>> DiscreteSINDy(names=["x"]).fit(np.array(x), 1.0).equations()
+    ['x[k+1] = 3.7 x - 3.7 x**2']
+    """
+
+    def __init__(
+        self,
+        library: Libraries | None = None,
+        regressor: SparseRegressor | None = None,
+        *,
+        kind: Literal["map", "increment"] = "map",
+        names: Sequence[str] | None = None,
+        control_names: Sequence[str] | None = None,
+        controls: Sequence[str | int] | None = None,
+        include_time: bool = False,
+    ) -> None:
+        self.library = library
+        self.regressor = regressor
+        self.kind = kind
+        self.names = names
+        self.control_names = control_names
+        self.controls = controls
+        self.include_time = include_time
+
+    @property
+    def _kind(self) -> Kind:  # type: ignore[override]
+        return self.kind
+
+    def _form(self) -> Transition:
+        return Transition(self.kind)
+
+
+def _units(run: Trajectory) -> dict[str, str]:
+    names = (*run.state_names, *run.control_names, "t")
+    units = (*run.state_units, *run.control_units, run.time_unit)
+    return {name: unit for name, unit in zip(names, units, strict=True) if unit}
