@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory, as_trajectories
+from discover.observations import Trajectory, as_trajectories, take_columns
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
 from discover.regression import STLSQ, SparseRegressor, identify
 from discover.statistics import accumulate
@@ -108,8 +109,6 @@ class _Sindy(BaseEstimator):
 
     @staticmethod
     def _with_scales(stats: Any, problem: Problem) -> Any:
-        from dataclasses import replace
-
         return replace(stats, n_effective=problem.n_effective, floor=problem.floor)
 
     def _runs(self, X: Any, t: Any, u: Any) -> list[Trajectory]:
@@ -172,20 +171,14 @@ class _Sindy(BaseEstimator):
     def _split(self, X: Any, u: Any) -> tuple[FloatArray, Any]:
         """Take states, and the controls that travel with them, from the columns of X."""
         model: SymbolicModel = self.symbolic_
-        if not hasattr(X, "columns"):
-            X = np.asarray(X, dtype=np.float64)
-        n = len(X)
-        run = as_trajectories(
-            X.reshape(1, -1) if isinstance(X, np.ndarray) and X.ndim == 1 else X,
-            np.arange(max(n, 1), dtype=float) if np.ndim(X) == 2 else [0.0],
-            None if self.controls is not None else u,
-            names=self.names,
-            control_names=self.control_names,
-            controls=self.controls,
-            owner=self._owner,
-        )[0]
-        order = [run.state_names.index(name) for name in model.state_names]
-        return run.states[:, order], run.controls
+        if hasattr(X, "columns"):
+            if self.controls is not None:
+                u = take_columns(X, model.control_names, self._owner)
+            return take_columns(X, model.state_names, self._owner), u
+        X = np.asarray(X, dtype=np.float64)
+        names = list(self.names or ())
+        places = [names.index(c) if c in names else int(c) for c in self.controls]
+        return np.delete(X, places, axis=-1), X[..., places]
 
     def score(self, X: Any, t: Any = None, u: Any = None) -> float:
         """Return the mean R^2 of the targets the method makes of these observations.
@@ -233,7 +226,7 @@ class _Sindy(BaseEstimator):
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Return the equations once there are any, else the parameters."""
         if not hasattr(self, "symbolic_"):
-            return super().__repr__(N_CHAR_MAX)
+            return str(super().__repr__(N_CHAR_MAX))
         notes = "".join(f"\n({note})" for note in self.left_out_)
         return repr(self.symbolic_) + notes
 
@@ -330,10 +323,12 @@ class DiscreteSINDy(_Sindy):
 
     Parameters
     ----------
-    library, regressor, names, control_names, controls, include_time
+    library, regressor
         As for :class:`SINDy`.
     kind : {"map", "increment"}, default="map"
         Whether the law gives the next state or the step to it.
+    names, control_names, controls, include_time
+        As for :class:`SINDy`.
 
     Examples
     --------

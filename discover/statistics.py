@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -82,7 +83,7 @@ class SufficientStatistics:
     @property
     def n_terms(self) -> int:
         """Number of columns of Theta."""
-        return self.moments.shape[1] - self.n_targets
+        return int(self.moments.shape[1]) - self.n_targets
 
     @property
     def n_blocks(self) -> int:
@@ -208,8 +209,8 @@ class SufficientStatistics:
             moments=np.concatenate([self.moments, other.moments]),
             counts=np.concatenate([self.counts, other.counts]),
             factor=_stacked_factor(self, other),
-            lagged=np.concatenate([self.lagged, other.lagged]) if keep_lags else None,  # type: ignore[list-item]
-            ends=np.concatenate([self.ends, other.ends]) if keep_lags else None,  # type: ignore[list-item]
+            lagged=np.concatenate([self.lagged, other.lagged]) if keep_lags else None,
+            ends=np.concatenate([self.ends, other.ends]) if keep_lags else None,
             n_effective=self.effective_samples + other.effective_samples,
             floor=_pooled_floor(self, other),
         )
@@ -331,7 +332,7 @@ def accumulate(
         exponents = _exponents(source, work)
     scale = np.ldexp(1.0, -exponents)
     moments = np.zeros((len(edges) - 1, m, m))
-    for block, lower, upper in zip(moments, edges[:-1], edges[1:], strict=True):
+    for block, (lower, upper) in zip(moments, pairwise(edges), strict=True):
         for start in range(lower, upper, width):
             stop = min(start + width, upper)
             source.write(start, stop, scale, work)
@@ -362,7 +363,7 @@ def _lagged_moments(
     ends = np.zeros((len(edges) - 1, 2, m, m))
     cuts = np.union1d(edges, source.edges)
     last = np.zeros(m)
-    for lower, upper in zip(cuts[:-1], cuts[1:], strict=True):
+    for lower, upper in pairwise(cuts):
         block = int(np.searchsorted(edges, lower, side="right") - 1)
         for start in range(lower, upper, width):
             stop = min(start + width, upper)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -59,7 +60,7 @@ class BlockedSplit:
             )
         edges = np.linspace(0, n, self.n_splits + 1).astype(int)
         rows = np.arange(n)
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             yield rows[(rows < low - self.gap) | (rows >= high + self.gap)], rows[low:high]
 
     def __repr__(self) -> str:

@@ -118,7 +118,7 @@ class ReducedLibrary(FeatureLibrary):
 
     def build(self, inputs: Sequence[str]) -> TermTable:
         """Return the table of the standard monomials of `library`."""
-        table = clone(self.library).build(inputs)
+        table: TermTable = clone(self.library).build(inputs)
         texts = [self.constraints] if isinstance(self.constraints, str) else self.constraints
         leading = _leading_monomials(texts, table.inputs)
         kept = [

@@ -63,10 +63,10 @@ class FeatureLibrary(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         self
         """
-        X = validate_data(self, X, dtype=np.float64)
+        rows: FloatArray = validate_data(self, X, dtype=np.float64)
         names = getattr(self, "feature_names_in_", None)
-        columns = [f"x{i}" for i in range(X.shape[1])] if names is None else [str(n) for n in names]
-        self.table_ = self.build(columns)
+        default = [f"x{i}" for i in range(rows.shape[1])]
+        self.table_ = self.build(default if names is None else [str(name) for name in names])
         return self
 
     def transform(self, X: ArrayLike) -> FloatArray:

@@ -22,7 +22,7 @@ def _stretch(run: Trajectory) -> tuple[FloatArray, FloatArray]:
 
 def spread(runs: Sequence[Trajectory]) -> FloatArray:
     """Return the standard deviation of every state over all runs, shape (n_states,)."""
-    return np.concatenate([_stretch(run)[0] for run in runs]).std(axis=0)
+    return np.asarray(np.concatenate([_stretch(run)[0] for run in runs]).std(axis=0))
 
 
 def noise_level(runs: Sequence[Trajectory]) -> FloatArray:

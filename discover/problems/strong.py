@@ -98,7 +98,7 @@ def _systematic_error(run: Trajectory, method: Any) -> FloatArray:
 
     A margin times the root-mean-square difference over the windows of a weak form.
     """
-    states, slopes = method.differentiate(run.states, run.times)
+    slopes = method.differentiate(run.states, run.times)[1]
     usable = np.isfinite(slopes).all()
     if not usable or len(run) < 8 or not run.is_uniform:
         return np.asarray(1e-6 * np.sqrt(np.nanmean(slopes**2, axis=0)))

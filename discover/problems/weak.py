@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
@@ -129,28 +130,27 @@ class WeakForm(BaseEstimator):
         noise = float(np.max(sigma / np.maximum(spread(pieces), np.finfo(float).tiny)))
         longest = max(float(p.times[-1] - p.times[0]) for p in pieces)
         total = sum(float(p.times[-1] - p.times[0]) for p in pieces)
-        width = self.width
-        if width == "auto":
-            period = time_scale(pieces, sigma)
+        if self.width == "auto":
             share = float(np.interp(np.log10(max(noise, 1e-12)), [-5, -2], [0.5, 0.2]))
-            width = min(share * period, longest / 4)
-        spacing = self.spacing
-        if spacing == "auto":
+            width = min(share * time_scale(pieces, sigma), longest / 4)
+        else:
+            width = _positive("width", self.width)
+        if self.spacing == "auto":
             spacing = min(width / 4, max(total / 200, width / 16))
-        _check_positive(width=width, spacing=spacing)
-        power = self.power
-        if power == "auto":
-            dt = max(pieces, key=len).dt
-            m = max(width / 2 / dt, float(_FEWEST_POINTS))
+        else:
+            spacing = _positive("spacing", self.spacing)
+        if self.power == "auto":
+            m = max(width / 2 / max(pieces, key=len).dt, float(_FEWEST_POINTS))
             power = _bump_power(m, float(np.clip(1e-2 * noise, 1e-12, 1e-4)))
-        _check_positive(power=power)
-        return Windows(float(width), float(spacing), int(power)), noise
+        else:
+            power = int(_positive("power", self.power))
+        return Windows(width, spacing, power), noise
 
 
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not np.isreal(value) or not value > 0:
-            raise ValueError(f"WeakForm: {name} must be positive or 'auto'; got {value!r}.")
+def _positive(name: str, value: float) -> float:
+    if not np.isreal(value) or not value > 0:
+        raise ValueError(f"WeakForm: {name} must be positive or 'auto'; got {value!r}.")
+    return float(value)
 
 
 def _bump_power(m: float, tolerance: float) -> int:
@@ -176,7 +176,7 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
     m = max(1, round(width / 2 / dt))
     m = min(m, (len(times) - 1) // 2)
     step = max(1, round(windows.spacing / dt))
-    starts = np.arange(0, len(times) - 2 * m, step)
+    starts = np.arange(0, len(times) - 2 * m, step, dtype=np.int64)
     phi, slope = _bump(m, windows.power, dt)
     operator = _windowed(starts, phi, len(times))
     states = inputs[:, : run.n_states]
@@ -193,7 +193,7 @@ def _bump(m: int, power: int, dt: float) -> tuple[FloatArray, FloatArray]:
     return phi / total, slope / total
 
 
-def _windowed(starts: FloatArray, weights: FloatArray, n_samples: int) -> csr_array:
+def _windowed(starts: NDArray[np.int64], weights: FloatArray, n_samples: int) -> csr_array:
     """Return the operator that applies the same weights at every start."""
     n, w = len(starts), len(weights)
     columns = (starts[:, None] + np.arange(w)).astype(np.int32).ravel()

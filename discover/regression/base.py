@@ -188,18 +188,23 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         -------
         self
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        self._flat = y.ndim == 1
+        checked: tuple[FloatArray, FloatArray] = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        rows, goal = checked
+        self._flat = goal.ndim == 1
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+                sample_weight, rows, dtype=np.float64, ensure_non_negative=True
             )
-            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
-        rows = ArrayRows(X, np.asarray(y, dtype=np.float64).reshape(len(X), -1), weights)
+            used = weights > 0
+            rows, goal, weights = rows[used], goal[used], weights[used]
+        goal = np.asarray(goal, dtype=np.float64).reshape(len(rows), -1)
+        source = ArrayRows(rows, goal, weights)
         names = getattr(self, "feature_names_in_", None)
         terms = None if names is None else [str(name) for name in names]
-        self._learn(identify(rows, rows.statistics(), self, term_names=terms, strict=False))
+        self._learn(identify(source, source.statistics(), self, term_names=terms, strict=False))
         return self
 
     def _learn(self, estimate: Estimate) -> None:
@@ -214,8 +219,8 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
     def predict(self, X: ArrayLike) -> FloatArray:
         """Return ``X @ coef_.T``; one-dimensional if `y` was."""
         check_is_fitted(self, "coef_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        values = np.asarray(X @ self.coef_.T)
+        rows: FloatArray = validate_data(self, X, dtype=np.float64, reset=False)
+        values = np.asarray(rows @ self.coef_.T)
         return values[:, 0] if self._flat else values
 
 

@@ -163,7 +163,8 @@ class NormalEquations:
             self.rss(row, j, self.solve(row, j)) + 1e-12 * self.energy[j]
             for j, row in enumerate(support)
         ]
-        return self.stats.n_samples / np.maximum(np.array(free), np.finfo(float).tiny)
+        floor = np.maximum(np.array(free), np.finfo(float).tiny)
+        return np.asarray(self.stats.n_samples / floor)
 
     def _solve_constrained(
         self, support: BoolArray, b: FloatArray | None = None, homogeneous: bool = False
@@ -222,7 +223,7 @@ class NormalEquations:
             return np.zeros((0, 0))
         if self.stats.factor is None:
             return np.asarray(np.linalg.pinv(self.gram[np.ix_(support, support)], hermitian=True))
-        R = np.linalg.qr(self.triangle[:, : self.stats.n_terms][:, support], mode="r")
+        R = np.linalg.qr(self.triangle[:, : self.stats.n_terms][:, support]).R
         half = np.linalg.pinv(R)
         return np.asarray(half @ half.T)
 
@@ -265,12 +266,12 @@ def _affine(C: FloatArray, d: FloatArray, n: int) -> tuple[FloatArray, FloatArra
     """Return a point and a basis of the solutions of ``C v = d``."""
     if not len(C):
         return np.zeros(n), np.eye(n)
-    start = np.linalg.lstsq(C, d, rcond=None)[0]
+    start: FloatArray = np.linalg.lstsq(C, d, rcond=None)[0]
     if not np.allclose(C @ start, d, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(d).max())):
         raise NotIdentifiableError("constraints: the equations contradict each other.")
     _, singular, right = np.linalg.svd(C)
     rank = int((singular > 1e-12 * singular[0]).sum())
-    return start, right[rank:].T
+    return start, np.asarray(right[rank:].T)
 
 
 def _block_gram(G: FloatArray, support: BoolArray, weights: FloatArray) -> FloatArray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from discover.kernels.elimination import backward_elimination
 from discover.regression.base import Candidate, Estimate, SparseRegressor, _degrees_of_freedom
@@ -23,53 +25,54 @@ Terms = Mapping[Key, Sequence[Key]]
 class STLSQ(SparseRegressor):
     """Sequentially thresholded least squares.
 
-    Parameters
-    ----------
-    threshold : float or "auto", default="auto"
-        Terms below it are removed, the rest is refitted, until nothing changes. "auto"
-        removes the term of least contribution, one at a time, from the full library to
-        the empty one, and takes the model that `criterion` likes best.
-    threshold_on : {"contribution", "coefficient"}, default="contribution"
-        What the threshold is compared with: the root-mean-square of the term times its
-        coefficient over that of the target, which has no unit, or the absolute
-        coefficient, in its units (pysindy's meaning).
-    ridge : float, default=0.0
-        Ridge penalty while thresholding, relative to the squared norm of the columns.
-        The chosen terms are refitted without it.
-    criterion : {"ebic", "bic", "aicc"}, default="ebic"
-        See :func:`discover.regression.criterion_values`. Uses the effective number of
-        rows, and no residual below the rows' own error counts for anything.
-    fixed : mapping, optional
-        Known coefficients, ``{target: {term: value}}``, by name or position.
-    forbidden : mapping, optional
-        Terms a target must not use, ``{target: [term, ...]}``.
-    shared : bool, default=False
-        All targets use the same terms.
-    constraints : sequence, optional
-        Linear equations across targets, ``[({(target, term): weight, ...}, value), ...]``.
-    max_iter : int, default=100
+        Parameters
+        ----------
+        threshold : float or "auto", default="auto"
+            Terms below it are removed, the rest is refitted, until nothing changes. "auto"
+            removes the term of least contribution, one at a time, from the full library to
+            the empty one, and takes the model that `criterion` likes best.
+        threshold_on : {"contribution", "coefficient"}, default="contribution"
+            What the threshold is compared with: the root-mean-square of the term times its
+            coefficient over that of the target, which has no unit, or the absolute
+            coefficient, in its units (pysindy's meaning).
+        ridge : float, default=0.0
+            Ridge penalty while thresholding, relative to the squared norm of the columns.
+            The chosen terms are refitted without it.
+        criterion : {"ebic", "bic", "aicc"}, default="ebic"
+            See :func:`discover.regression.criterion_values`. Uses the effective number of
+            rows, and no residual below the rows' own error counts for anything.
+        fixed : mapping, optional
+            Known coefficients, ``{target: {term: value}}``, by name or position.
+        forbidden : mapping, optional
+            Terms a target must not use, ``{target: [term, ...]}``.
+        shared : bool, default=False
+            All targets use the same terms.
+        constraints : sequence, optional
+            Linear equations across targets, ``[({(target, term): weight, ...}, value), ...]``.
+        max_iter : int, default=100
 
-    Attributes
-    ----------
-    coef_ : ndarray of shape (n_targets, n_terms)
-    support_ : ndarray of bool, shape (n_targets, n_terms)
-    covariance_ : ndarray of shape (n_active, n_active)
-        Plain least-squares covariance on the chosen support: it does not know that the
-        support was chosen.
-    noise_variance_ : ndarray of shape (n_targets,)
-    estimate_ : Estimate
-        All of this, with the path.
+        Attributes
+        ----------
+        coef_ : ndarray of shape (n_targets, n_terms)
+        support_ : ndarray of bool, shape (n_targets, n_terms)
+        covariance_ : ndarray of shape (n_active, n_active)
+            Plain least-squares covariance on the chosen support: it does not know that the
+            support was chosen.
+        noise_variance_ : ndarray of shape (n_targets,)
+        estimate_ : Estimate
+            All of this, with the path.
 
-    Notes
-    -----
-    Brunton, Proctor and Kutz, PNAS 113 (2016) 3932-3937.
+        Notes
+        -----
+        Brunton, Proctor and Kutz, PNAS 113 (2016) 3932-3937.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X = np.random.default_rng(0).normal(size=(200, 5))
-    >>> STLSQ().fit(X, 3 * X[:, 1] - 2 * X[:, 4]).support_
-    array([[False,  True, False, False,  True]])
+        Examples
+        --------
+        >>> import numpy as np
+    from sklearn.exceptions import ConvergenceWarning
+        >>> X = np.random.default_rng(0).normal(size=(200, 5))
+        >>> STLSQ().fit(X, 3 * X[:, 1] - 2 * X[:, 4]).support_
+        array([[False,  True, False, False,  True]])
     """
 
     def __init__(
@@ -177,15 +180,21 @@ class STLSQ(SparseRegressor):
     def _thresholded(
         self, equations: NormalEquations, start: BoolArray, keep: BoolArray
     ) -> tuple[BoolArray, int]:
-        support, rounds = start.copy(), 0
+        support, threshold = start.copy(), float(self.threshold)
         for rounds in range(1, self.max_iter + 1):
-            passed = support & (self._sizes(equations, support) >= self.threshold) | keep
+            passed = support & (self._sizes(equations, support) >= threshold) | keep
             if self.shared:
                 passed = start & passed.any(axis=0)
             if (passed == support).all():
-                break
+                return support, rounds
             support = passed
-        return support, rounds
+        warnings.warn(
+            f"STLSQ: max_iter={self.max_iter} rounds were not enough: the last one still removed "
+            "terms. Raise max_iter.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        return support, self.max_iter
 
     def _sizes(self, equations: NormalEquations, support: BoolArray) -> FloatArray:
         """Return what the threshold is compared with, for every term."""
@@ -209,8 +218,9 @@ class STLSQ(SparseRegressor):
         groups = [list(range(q))] if self.shared else [[j] for j in range(q)]
         support, path = np.zeros_like(start), []
         for group in groups:
-            columns = start[group].any(axis=0)
-            models = self._eliminate(equations, columns, keep[group].any(axis=0), group)
+            columns = np.asarray(start[group].any(axis=0))
+            held = np.asarray(keep[group].any(axis=0))
+            models = self._eliminate(equations, columns, held, group)
             best = min(models, key=lambda model: model.criterion)
             for j in group:
                 support[j, list(best.terms)] = True
@@ -223,7 +233,7 @@ class STLSQ(SparseRegressor):
         stats, p = equations.stats, equations.stats.n_terms
         active = np.flatnonzero(columns)
         targets = [p + j for j in group]
-        R = np.linalg.qr(equations.triangle[:, [*active, *targets]], mode="r")
+        R: FloatArray = np.linalg.qr(equations.triangle[:, [*active, *targets]]).R
         k = len(active)
         size = np.sqrt(np.maximum(equations.energy[group], np.finfo(float).tiny))
         removed = np.full(k, -1, dtype=np.int64)
@@ -301,7 +311,7 @@ class STLSQ(SparseRegressor):
 
 def _contributions(equations: NormalEquations, unit: FloatArray) -> FloatArray:
     size = np.sqrt(np.maximum(equations.energy, np.finfo(float).tiny))
-    return np.abs(unit) / size[:, None]
+    return np.asarray(np.abs(unit) / size[:, None])
 
 
 def _needed(equations: NormalEquations, start: BoolArray) -> BoolArray:

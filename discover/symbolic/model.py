@@ -178,7 +178,8 @@ class SymbolicModel:
         """
         inputs, shape = self._inputs(x, t, u)
         out = np.empty((inputs.shape[0], len(self.coefficients)))
-        kernel.model_values(*self.program, inputs, out)
+        program, constants, indptr, slots, weights = self.program
+        kernel.model_values(program, constants, indptr, slots, weights, inputs, out)
         return out.reshape(shape)
 
     def __call__(self, x: ArrayLike, t: ArrayLike = 0.0, u: ArrayLike | None = None) -> FloatArray:
@@ -245,7 +246,8 @@ class SymbolicModel:
         """
         inputs, shape = self._inputs(x, t, u)
         out = np.empty((inputs.shape[0], len(self.coefficients), inputs.shape[1]))
-        kernel.model_jacobian(*self.program, inputs, out)
+        program, constants, indptr, slots, weights = self.program
+        kernel.model_jacobian(program, constants, indptr, slots, weights, inputs, out)
         n, m = self.n_states, self.n_controls
         columns = {
             "states": slice(0, n),
@@ -381,7 +383,7 @@ class SymbolicModel:
             coefficients[:, columns] += factor * model.coefficients
             support[:, columns] |= np.asarray(model.support)
             if model.covariance is not None:
-                rows, terms = np.nonzero(model.support)
+                rows, terms = np.nonzero(np.asarray(model.support))
                 flat = rows * table.n_terms + columns[terms]
                 variance[np.ix_(flat, flat)] += model.covariance
         known = self.covariance is not None or other.covariance is not None

@@ -59,7 +59,8 @@ def test_numba_and_numpy_agree_on_any_expression(tree, seed):
     X = np.random.default_rng(seed).normal(scale=2.0, size=(70, 3))
     table = table_of(tree)
     with np.errstate(all="ignore"):
-        expected = numpy_twin(table.expression(table.outputs[0]), dict(zip(INPUTS, X.T)))
+        columns = dict(zip(INPUTS, X.T, strict=True))
+        expected = numpy_twin(table.expression(table.outputs[0]), columns)
     np.testing.assert_allclose(table.evaluate(X)[:, 0], expected, rtol=1e-13, atol=1e-300)
 
 

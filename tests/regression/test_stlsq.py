@@ -147,11 +147,11 @@ def test_standard_errors_are_calibrated_for_independent_rows():
 def test_collinear_terms_are_named_or_warned_about():
     X, Y, _ = problem(noise=0.0)
     twice = np.column_stack([X, X[:, 1]])
-    with pytest.warns(DataWarning, match="'1' and '8'|'8' and '1'"):
+    with pytest.warns(DataWarning, match=r"'1' and '8'|'8' and '1'"):
         STLSQ(0.05).fit(twice, Y)
     rows = ArrayRows(twice, Y)
     names = [f"c{i}" for i in range(9)]
-    with pytest.raises(NotIdentifiableError, match="'c1' and 'c8'|'c8' and 'c1'"):
+    with pytest.raises(NotIdentifiableError, match=r"'c1' and 'c8'|'c8' and 'c1'"):
         identify(rows, rows.statistics(), STLSQ(0.05), term_names=names)
 
 
