@@ -14,7 +14,9 @@ def difference_weights(at, nodes, derivative, weights):
     (derivative + 1, n_nodes); its last row is the answer.
     """
     n = nodes.shape[0]
-    weights[:] = 0.0
+    for k in range(derivative + 1):
+        for i in range(n):
+            weights[k, i] = 0.0
     weights[0, 0] = 1.0
     c1 = 1.0
     c4 = nodes[0] - at
@@ -52,13 +54,15 @@ def finite_difference(x, t, width, derivative, uniform, out):
         nodes = np.arange(width) * h
         for position in range(width):
             difference_weights(position * h, nodes, derivative, work)
-            table[position] = work[derivative]
+            for k in range(width):
+                table[position, k] = work[derivative, k]
     for i in range(n):
         first = min(max(i - half, 0), n - width)
         position = i - first
         if not uniform:
             difference_weights(t[i], t[first : first + width], derivative, work)
-            table[position] = work[derivative]
+            for k in range(width):
+                table[position, k] = work[derivative, k]
         for j in range(d):
             total = 0.0
             for k in range(width):
@@ -79,7 +83,10 @@ def difference_residuals(x, t, order, uniform, out):
     for i in range(n - order):
         if i == 0 or not uniform:
             difference_weights(t[i], t[i : i + order + 1], order, work)
-        norm = np.sqrt(np.sum(work[order] ** 2))
+        norm = 0.0
+        for k in range(order + 1):
+            norm += work[order, k] ** 2
+        norm = np.sqrt(norm)
         for j in range(d):
             total = 0.0
             for k in range(order + 1):
@@ -103,7 +110,9 @@ def crossing_lag(x, t, variance, noise):
             total += (x[i + lag] - x[i]) ** 2
         growth = max(total / (n - lag) - 2.0 * noise, 0.0)
         reach = np.sqrt(growth / variance)
-        time = (t[lag:] - t[: n - lag]).mean()
+        time = 0.0
+        for i in range(n - lag):
+            time += (t[i + lag] - t[i]) / (n - lag)
         if reach >= 1.0:
             return before_time + (1.0 - before) / (reach - before) * (time - before_time)
         before, before_time = reach, time

@@ -53,7 +53,8 @@ def backward_elimination(R, Z, keep, size, tolerance, removed, scores, explained
     keep : (p,) bool, terms that must stay.
     size : (q,) norms of the targets.
     tolerance : pivots below this mean dependent columns.
-    removed : (p,) out, the term removed at each step; -1 once only kept terms are left.
+    removed : (p,) out, the term removed at each step; the caller fills it with -1, which
+        stays once only kept terms are left.
     scores : (p,) out, its contribution when it was removed.
     explained : (p, q) out, by how much its removal raised the residual sum of squares.
     """
@@ -73,7 +74,6 @@ def backward_elimination(R, Z, keep, size, tolerance, removed, scores, explained
             if score < least:
                 best, least = j, score
         if best < 0:
-            removed[step:] = -1
             return
         removed[step], scores[step] = terms[best], least
         drop_column(R, Z, best, k)

@@ -260,7 +260,8 @@ def terms_jacobian(program, constants, outputs, X, out):
     for j in range(d):
         dv[j, j] = 1.0
     for i in range(X.shape[0]):
-        v[:d] = X[i]
+        for j in range(d):
+            v[j] = X[i, j]
         fill_slots(program, constants, d, v)
         fill_slot_slopes(program, d, v, dv)
         for k in range(outputs.shape[0]):
@@ -286,7 +287,8 @@ def model_values(program, constants, indptr, slots, weights, X, out):
     if n_samples < 8:
         v = np.empty(n_slots)
         for i in range(n_samples):
-            v[:d] = X[i]
+            for j in range(d):
+                v[j] = X[i, j]
             fill_slots(program, constants, d, v)
             combine(indptr, slots, weights, v, out[i])
         return
@@ -316,7 +318,8 @@ def model_jacobian(program, constants, indptr, slots, weights, X, out):
     for j in range(d):
         dv[j, j] = 1.0
     for i in range(X.shape[0]):
-        v[:d] = X[i]
+        for j in range(d):
+            v[j] = X[i, j]
         fill_slots(program, constants, d, v)
         fill_slot_slopes(program, d, v, dv)
         for q in range(out.shape[1]):

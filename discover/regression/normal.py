@@ -266,7 +266,7 @@ def _affine(C: FloatArray, d: FloatArray, n: int) -> tuple[FloatArray, FloatArra
     """Return a point and a basis of the solutions of ``C v = d``."""
     if not len(C):
         return np.zeros(n), np.eye(n)
-    start: FloatArray = np.linalg.lstsq(C, d, rcond=None)[0]
+    start = np.asarray(np.linalg.lstsq(C, d, rcond=None)[0], dtype=np.float64)
     if not np.allclose(C @ start, d, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(d).max())):
         raise NotIdentifiableError("constraints: the equations contradict each other.")
     _, singular, right = np.linalg.svd(C)

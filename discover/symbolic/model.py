@@ -16,7 +16,7 @@ from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from discover.dynamics.integrators import Simulation
+    from discover.dynamics.simulation import Simulation
 
 __all__ = ["Kind", "SymbolicModel"]
 
