@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discover import STLSQ
+from discover import STLSQ, PolynomialLibrary, SymbolicLibrary
+from discover.problems import Problem
 from discover.regression.base import ArrayRows, identify
 from discover.statistics import accumulate, orthogonalize
+from discover.statistics.monomials import plan_moments
 
 
 def rows(n=500, p=6, q=2, seed=0, scale=1.0):
@@ -126,3 +128,32 @@ def test_many_parts_do_not_grow_without_bound():
         total = total + stats
     assert total.n_blocks <= 200
     assert total.n_samples == 21 * 40
+
+
+@pytest.mark.parametrize(("degree", "n_inputs"), [(4, 3), (5, 3), (7, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_distinct_products_give_the_moments_of_the_rows(degree, n_inputs, bias):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1300, n_inputs)) * [1e6, 1e-3, 1.0][:n_inputs]
+    y = rng.normal(size=(1300, 2))
+    names = tuple(f"x{i}" for i in range(n_inputs))
+    table = PolynomialLibrary(degree, include_bias=bias).build(names)
+    problem = Problem(
+        x, y, names, ("a", "b"), "continuous", None, np.array([0, 1300]), 1300.0, np.zeros(2)
+    )
+    source = problem.source(table)
+    assert plan_moments(source.monomials.powers, 2) is not None
+    fast = accumulate(source, n_blocks=7)
+    slow = accumulate(ArrayRows(table.evaluate(x), y), n_blocks=7, exponents=fast.exponents)
+    length = np.sqrt(np.diag(slow.total))
+    np.testing.assert_allclose(
+        fast.moments / np.outer(length, length), slow.moments / np.outer(length, length),
+        atol=1e-13,
+    )  # fmt: skip
+
+
+def test_terms_that_are_not_monomials_or_do_not_repeat_take_the_plain_road():
+    inputs = ("x0", "x1")
+    assert SymbolicLibrary("x0, sin(x1)").build(inputs).powers() is None
+    assert SymbolicLibrary("x0, 2*x1").build(inputs).powers() is None
+    assert plan_moments(PolynomialLibrary(1).build(inputs).powers(), 1) is None

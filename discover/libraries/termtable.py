@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from discover.exceptions import ExpressionError
 from discover.kernels import opcodes as oc
 from discover.kernels import terms as kernel
-from discover.typing import FloatArray
+from discover.typing import FloatArray, IntArray
 
 __all__ = ["Expression", "TermTable", "TermTableBuilder"]
 
@@ -24,7 +24,9 @@ Expression: TypeAlias = "str | int | float | list[Any]"
 
 _NAME_OF = {code: name for name, code in (oc.BINARY | oc.UNARY).items()}
 _INFIX = {"add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2), "pow": ("**", 4)}
-_LARGEST_EXPANDED_POWER = 64
+#: Whole powers up to this one become products.
+LARGEST_EXPANDED_POWER = 64
+_MOST_FACTORS = 512
 
 
 def format_number(value: float) -> str:
@@ -181,6 +183,25 @@ class TermTable:
                 counts[texts[slot][0]] += 1
         return dict(counts)
 
+    def powers(self) -> IntArray | None:
+        """Return the powers of the inputs in every term, shape (n_terms, n_inputs).
+
+        None unless every term is a monomial of the inputs.
+        """
+        d = self.n_inputs
+        powers: list[list[int] | None] = [[int(i == j) for j in range(d)] for i in range(d)]
+        for op, a, b in self.program.tolist():
+            if op == oc.CONST and self.constants[a] == 1.0:
+                powers.append([0] * d)
+                continue
+            left, right = (powers[a], powers[b]) if op == oc.MUL else (None, None)
+            both = left is not None and right is not None
+            powers.append([i + j for i, j in zip(left, right, strict=True)] if both else None)  # type: ignore[arg-type]
+        chosen = [powers[s] for s in self.outputs]
+        if any(row is None for row in chosen):
+            return None
+        return np.array(chosen, dtype=np.int64).reshape(-1, d)
+
     def select(self, terms: Iterable[int]) -> TermTable:
         """Return a table of some of the terms, without the slots they do not need."""
         builder = TermTableBuilder(self.inputs)
@@ -294,27 +315,33 @@ class TermTableBuilder:
     def _product(self, factors: tuple[int, ...]) -> int:
         if len(factors) == 1:
             return factors[0]
+        if len(factors) > _MOST_FACTORS:
+            raise ExpressionError(
+                f"library: a product may have {_MOST_FACTORS} factors; got {len(factors)}."
+            )
         factors = tuple(sorted(factors, key=self._keys.__getitem__))
-        known = self._products_known.get(factors)
-        if known is None:
-            head = self._product(factors[:-1])
-            key = (2, *(self._keys[f] for f in factors))
-            known = self._add(oc.MUL, head, factors[-1], key)
-            self._products[known] = factors
-            self._products_known[factors] = known
-        return known
+        n = len(factors)
+        while n > 1 and factors[:n] not in self._products_known:
+            n -= 1
+        slot = self._products_known[factors[:n]] if n > 1 else factors[0]
+        for n in range(n + 1, len(factors) + 1):
+            head = factors[:n]
+            slot = self._add(oc.MUL, slot, head[-1], (2, *(self._keys[f] for f in head)))
+            self._products[slot] = head
+            self._products_known[head] = slot
+        return slot
 
     def pow(self, base: int, exponent: int) -> int:
         """Raise to a power; whole powers become products."""
         value = self.value_of(exponent)
-        if value is None or value != int(value) or abs(value) > _LARGEST_EXPANDED_POWER:
+        if value is None or value != int(value) or abs(value) > LARGEST_EXPANDED_POWER:
             return self._binary("pow", base, exponent)
         if value < 0:
             return self._binary("div", self.constant(1.0), self._repeated(base, int(-value)))
         return self._repeated(base, int(value))
 
     def _repeated(self, base: int, times: int) -> int:
-        if times == 0:
+        if times == 0 or self.value_of(base) == 1.0:
             return self.constant(1.0)
         return self._product(self._products.get(base, (base,)) * times)
 

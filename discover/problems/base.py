@@ -13,6 +13,7 @@ from discover.exceptions import DataError
 from discover.kernels import terms as kernel
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
+from discover.statistics import MonomialRows
 from discover.typing import FloatArray, IntArray
 
 __all__ = ["DesignRows", "Form", "Problem"]
@@ -101,6 +102,10 @@ class DesignRows:
         self.n_terms = table.n_terms
         self.n_targets = problem.targets.shape[1]
         self.edges = problem.edges
+        powers = None if problem.rows is not None else table.powers()
+        self.monomials = (
+            None if powers is None else MonomialRows(powers, problem.inputs, problem.targets)
+        )
         self._slots = np.empty((table.n_slots, 0))
         self._theta = np.empty((0, table.n_terms))
 

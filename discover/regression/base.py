@@ -17,6 +17,7 @@ from discover.exceptions import DataWarning, NotIdentifiableError
 from discover.regression.normal import NormalEquations
 from discover.statistics import (
     WORST_GRAM_CONDITION,
+    MonomialRows,
     RowSource,
     SufficientStatistics,
     accumulate,
@@ -104,6 +105,7 @@ class ArrayRows:
         self.n_rows, self.n_terms = X.shape
         self.n_targets = Y.shape[1]
         self.edges: IntArray = np.array([0, len(X)])
+        self.monomials: MonomialRows | None = None
 
     def write(self, start: int, stop: int, scale: FloatArray, out: FloatArray) -> None:
         """Write scaled rows ``start .. stop`` into ``out[:, : stop - start]``."""

@@ -25,8 +25,8 @@ Terms = Mapping[Key, Sequence[Key]]
 class STLSQ(SparseRegressor):
     """Sequentially thresholded least squares.
 
-        Parameters
-        ----------
+    Parameters
+    ----------
         threshold : float or "auto", default="auto"
             Terms below it are removed, the rest is refitted, until nothing changes. "auto"
             removes the term of least contribution, one at a time, from the full library to
@@ -51,8 +51,8 @@ class STLSQ(SparseRegressor):
             Linear equations across targets, ``[({(target, term): weight, ...}, value), ...]``.
         max_iter : int, default=100
 
-        Attributes
-        ----------
+    Attributes
+    ----------
         coef_ : ndarray of shape (n_targets, n_terms)
         support_ : ndarray of bool, shape (n_targets, n_terms)
         covariance_ : ndarray of shape (n_active, n_active)
@@ -62,12 +62,12 @@ class STLSQ(SparseRegressor):
         estimate_ : Estimate
             All of this, with the path.
 
-        Notes
-        -----
+    Notes
+    -----
         Brunton, Proctor and Kutz, PNAS 113 (2016) 3932-3937.
 
-        Examples
-        --------
+    Examples
+    --------
         >>> import numpy as np
     from sklearn.exceptions import ConvergenceWarning
         >>> X = np.random.default_rng(0).normal(size=(200, 5))
