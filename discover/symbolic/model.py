@@ -77,10 +77,12 @@ class SymbolicModel:
         coefficients = np.array(self.coefficients, dtype=np.float64, ndmin=2)
         support = coefficients != 0 if self.support is None else np.array(self.support, dtype=bool)
         self._check(coefficients, support)
-        for array in (coefficients, support):
+        arrays = {"coefficients": coefficients, "support": support}
+        if self.covariance is not None:
+            arrays["covariance"] = self._checked_covariance(int(support.sum()))
+        for name, array in arrays.items():
             array.flags.writeable = False
-        put(self, "coefficients", coefficients)
-        put(self, "support", support)
+            put(self, name, array)
         put(self, "units", dict(self.units))
 
     def _check(self, coefficients: FloatArray, support: BoolArray) -> None:
@@ -107,11 +109,15 @@ class SymbolicModel:
             )
         if self.kind != "direct" and self.target_names != self.state_names:
             raise ValueError("SymbolicModel: the targets of a dynamical law are its states.")
-        k = int(support.sum())
-        if self.covariance is not None and self.covariance.shape != (k, k):
+
+    def _checked_covariance(self, n_active: int) -> FloatArray:
+        covariance = np.array(self.covariance, dtype=np.float64)
+        if covariance.shape != (n_active, n_active) or not np.isfinite(covariance).all():
             raise ValueError(
-                f"SymbolicModel: covariance must have shape {(k, k)}; got {self.covariance.shape}."
+                f"SymbolicModel: covariance must be finite, of shape {(n_active, n_active)}; "
+                f"got {covariance.shape}."
             )
+        return covariance
 
     # -- shape ---------------------------------------------------------------------
 
@@ -198,9 +204,9 @@ class SymbolicModel:
             )
         lead = x.shape[:-1]
         shape = (*lead, len(self.coefficients))
+        if u is not None and not self.control_names:
+            raise ValueError("SymbolicModel: u was given, but the law has no controls.")
         if not self.control_names and self.time_name is None:
-            if u is not None:
-                raise ValueError("SymbolicModel: u was given, but the law has no controls.")
             return x.reshape(-1, x.shape[-1]), shape
         parts = [x]
         if self.control_names:
@@ -214,7 +220,7 @@ class SymbolicModel:
         if u is None:
             raise ValueError(f"SymbolicModel: u is needed: controls {list(self.control_names)}.")
         u = np.asarray(u, dtype=np.float64)
-        if u.ndim == len(lead) and self.n_controls == 1:
+        if self.n_controls == 1 and u.shape in (lead, ()):
             u = u[..., None]
         if u.ndim == 0 or u.shape[-1] != self.n_controls:
             raise ValueError(
@@ -257,7 +263,7 @@ class SymbolicModel:
         }
         if wrt not in columns:
             raise ValueError(f"SymbolicModel: wrt must be one of {list(columns)}; got {wrt!r}.")
-        return out.reshape(*shape, -1)[..., columns[wrt]]
+        return out.reshape(*shape, inputs.shape[1])[..., columns[wrt]]
 
     def step(
         self,
@@ -306,9 +312,8 @@ class SymbolicModel:
 
     def with_coefficients(self, coefficients: ArrayLike) -> SymbolicModel:
         """Return the same law with other coefficients and no covariance."""
-        return replace(
-            self, coefficients=np.asarray(coefficients, dtype=np.float64), covariance=None
-        )
+        values = np.asarray(coefficients, dtype=np.float64)
+        return replace(self, coefficients=values, support=values != 0, covariance=None)
 
     def sample(self, rng: np.random.Generator, size: int | None = None) -> Any:
         """Draw laws from the posterior.
@@ -326,13 +331,13 @@ class SymbolicModel:
         """
         if self.covariance is None:
             raise ValueError("SymbolicModel: there is no covariance to sample from.")
-        mean = self.coefficients[self.support]
-        draws = rng.multivariate_normal(mean, self.covariance, size=size or 1, method="eigh")
+        values, vectors = np.linalg.eigh(self.covariance)
+        root = vectors * np.sqrt(np.clip(values, 0.0, None))
         models = []
-        for draw in draws:
-            coefficients = np.zeros_like(self.coefficients)
-            coefficients[self.support] = draw
-            models.append(self.with_coefficients(coefficients))
+        for normal in rng.standard_normal((1 if size is None else size, len(values))):
+            coefficients = self.coefficients.copy()
+            coefficients[self.support] += root @ normal
+            models.append(replace(self, coefficients=coefficients, covariance=None))
         return models[0] if size is None else models
 
     def pruned(self) -> SymbolicModel:
@@ -369,7 +374,10 @@ class SymbolicModel:
                 f"{other.kind}, {other.dt}, {other.state_names}."
             )
         controls = tuple(dict.fromkeys((*self.control_names, *other.control_names)))
-        time = self.time_name or other.time_name
+        times = {name for name in (self.time_name, other.time_name) if name is not None}
+        if len(times) > 1:
+            raise ValueError(f"SymbolicModel: the laws name the time differently: {times}.")
+        time = next(iter(times), None)
         inputs = (*self.state_names, *controls, *(() if time is None else (time,)))
         builder = TermTableBuilder(inputs)
         slots = [builder.copy(m.table, m.table.outputs.tolist()) for m in (self, other)]
