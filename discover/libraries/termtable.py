@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,8 @@ __all__ = ["Expression", "TermTable", "TermTableBuilder"]
 
 #: An expression as plain data: an input name, a number, or ``[operation, argument, ...]``.
 Expression: TypeAlias = "str | int | float | list[Any]"
+
+Factors: TypeAlias = tuple[tuple[int, int], ...]  # (slot, power)
 
 _NAME_OF = {code: name for name, code in (oc.BINARY | oc.UNARY).items()}
 _INFIX = {"add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2), "pow": ("**", 4)}
@@ -136,24 +137,30 @@ class TermTable:
         return found
 
     @cached_property
+    def _factored(self) -> list[Factors]:
+        """Factors of every slot, with their powers; what is no product is its own factor."""
+        found: list[Factors] = [((i, 1),) for i in range(self.n_inputs)]
+        for k, (op, a, b) in enumerate(self.program.tolist(), start=self.n_inputs):
+            found.append(_merged(found[a], found[b]) if op == oc.MUL else ((k, 1),))
+        return found
+
+    @cached_property
     def _texts(self) -> list[tuple[str, int]]:
         """Text and binding strength of every slot."""
         texts: list[tuple[str, int]] = [(name, 9) for name in self.inputs]
-        factors: list[Counter[int]] = [Counter({i: 1}) for i in range(self.n_inputs)]
         for k, (op, a, b) in enumerate(self.program.tolist(), start=self.n_inputs):
-            factors.append(factors[a] + factors[b] if op == oc.MUL else Counter({k: 1}))
-            texts.append(self._text(op, a, b, factors[k], texts))
+            texts.append(self._text(op, a, b, self._factored[k], texts))
         return texts
 
     def _text(
-        self, op: int, a: int, b: int, factors: Counter[int], texts: list[tuple[str, int]]
+        self, op: int, a: int, b: int, factors: Factors, texts: list[tuple[str, int]]
     ) -> tuple[str, int]:
         if op == oc.CONST:
             value = float(self.constants[a])
             text = format_number(value)
             return text, 3 if text.startswith("-") else 9
         if op == oc.MUL:
-            return "*".join(_power(texts[s], e) for s, e in factors.items()), 2
+            return "*".join(_power(texts[s], e) for s, e in factors), 2
         if op == oc.NEG:
             return "-" + _wrap(texts[a], 4), 1
         name = _NAME_OF[op]
@@ -172,16 +179,8 @@ class TermTable:
 
     def factors(self, term: int) -> dict[str, int]:
         """Return the factors of a term with their powers, ``{"x": 2, "sin(y)": 1}``."""
-        texts, counts = self._texts, Counter[str]()
-        pending = [int(self.outputs[term])]
-        while pending:
-            slot = pending.pop()
-            k = slot - self.n_inputs
-            if k >= 0 and self.program[k, 0] == oc.MUL:
-                pending += [int(self.program[k, 1]), int(self.program[k, 2])]
-            else:
-                counts[texts[slot][0]] += 1
-        return dict(counts)
+        factors = self._factored[self.outputs[term]]
+        return {self._texts[slot][0]: power for slot, power in factors}
 
     def powers(self) -> IntArray | None:
         """Return the powers of the inputs in every term, shape (n_terms, n_inputs).
@@ -189,18 +188,18 @@ class TermTable:
         None unless every term is a monomial of the inputs.
         """
         d = self.n_inputs
-        powers: list[list[int] | None] = [[int(i == j) for j in range(d)] for i in range(d)]
-        for op, a, b in self.program.tolist():
-            if op == oc.CONST and self.constants[a] == 1.0:
-                powers.append([0] * d)
-                continue
-            left, right = (powers[a], powers[b]) if op == oc.MUL else (None, None)
-            both = left is not None and right is not None
-            powers.append([i + j for i, j in zip(left, right, strict=True)] if both else None)  # type: ignore[arg-type]
-        chosen = [powers[s] for s in self.outputs]
-        if any(row is None for row in chosen):
-            return None
-        return np.array(chosen, dtype=np.int64).reshape(-1, d)
+        powers = np.zeros((self.n_terms, d), dtype=np.int64)
+        for row, output in zip(powers, self.outputs.tolist(), strict=True):
+            for slot, power in self._factored[output]:
+                if slot < d:
+                    row[slot] = power
+                elif self._constant(slot) != 1.0:
+                    return None
+        return powers
+
+    def _constant(self, slot: int) -> float | None:
+        op, a, _ = self.program[slot - self.n_inputs]
+        return float(self.constants[a]) if op == oc.CONST else None
 
     def select(self, terms: Iterable[int]) -> TermTable:
         """Return a table of some of the terms, without the slots they do not need."""
@@ -230,6 +229,13 @@ class TermTable:
         """Return the same table with other input names."""
         inputs = tuple(names.get(n, n) for n in self.inputs)
         return TermTable(inputs, self.program, self.constants, self.outputs)
+
+
+def _merged(left: Factors, right: Factors) -> Factors:
+    powers = dict(left)
+    for slot, power in right:
+        powers[slot] = powers.get(slot, 0) + power
+    return tuple(powers.items())
 
 
 def _wrap(text: tuple[str, int], strength: int) -> str:
@@ -324,8 +330,8 @@ class TermTableBuilder:
         while n > 1 and factors[:n] not in self._products_known:
             n -= 1
         slot = self._products_known[factors[:n]] if n > 1 else factors[0]
-        for n in range(n + 1, len(factors) + 1):
-            head = factors[:n]
+        for end in range(n + 1, len(factors) + 1):
+            head = factors[:end]
             slot = self._add(oc.MUL, slot, head[-1], (2, *(self._keys[f] for f in head)))
             self._products[slot] = head
             self._products_known[head] = slot

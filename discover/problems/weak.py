@@ -27,7 +27,7 @@ from discover.typing import FloatArray
 __all__ = ["WeakForm"]
 
 _FEWEST_POINTS = 7  # samples in half a window below which a run is interpolated first
-_SHORTEST = 4  # samples of the shortest stretch that is used
+_SHORTEST = 2  # samples of the shortest stretch that is used
 _QUADRATURE = 1e-6  # relative error of rows below which nothing is trusted
 
 
@@ -96,7 +96,7 @@ class WeakForm(BaseEstimator):
         Raises
         ------
         DataError
-            If no stretch of the data has four complete samples.
+            If no stretch of the data has two complete samples.
         """
         pieces, notes = usable_segments(runs, _SHORTEST, "WeakForm")
         windows, noise = self._resolve(pieces)

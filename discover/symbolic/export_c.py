@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discover.kernels import opcodes as oc
-from discover.symbolic.export_python import (
+from discover.symbolic.straight_line import (
     C_FUNCTIONS,
     LINE,
     RESERVED,
