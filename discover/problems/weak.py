@@ -27,6 +27,7 @@ from discover.typing import FloatArray
 __all__ = ["WeakForm"]
 
 _FEWEST_POINTS = 7  # samples in half a window below which a run is interpolated first
+_LEAST_INTERVALS = 1.5  # sampling intervals in the narrowest window: less holds no information
 _SHORTEST = 2  # samples of the shortest stretch that is used
 _QUADRATURE = 1e-6  # relative error of rows below which nothing is trusted
 
@@ -48,7 +49,7 @@ class WeakForm(BaseEstimator):
     width : float or "auto", default="auto"
         Length of the windows, in units of time. Automatic: half of the period of the
         fastest state when the data are clean, a fifth when they are noisy, at most a
-        quarter of the longest run.
+        quarter of the longest run, at least 1.5 sampling intervals.
     spacing : float or "auto", default="auto"
         Time from one window to the next; automatically a quarter of the width, less
         where that would leave fewer than 200 windows.
@@ -133,6 +134,7 @@ class WeakForm(BaseEstimator):
         if self.width == "auto":
             share = float(np.interp(np.log10(max(noise, 1e-12)), [-5, -2], [0.5, 0.2]))
             width = min(share * time_scale(pieces, sigma), longest / 4)
+            width = max(width, _LEAST_INTERVALS * max(pieces, key=len).dt)
         else:
             width = _positive("width", self.width)
         if self.spacing == "auto":
