@@ -352,63 +352,17 @@ class SymbolicModel:
         )
 
     def __add__(self, other: SymbolicModel) -> SymbolicModel:
-        return self._combined(other, 1.0) if isinstance(other, SymbolicModel) else NotImplemented
+        from discover.symbolic.arithmetic import combined
+
+        return combined(self, other, 1.0) if isinstance(other, SymbolicModel) else NotImplemented
 
     def __sub__(self, other: SymbolicModel) -> SymbolicModel:
-        return self._combined(other, -1.0) if isinstance(other, SymbolicModel) else NotImplemented
+        from discover.symbolic.arithmetic import combined
+
+        return combined(self, other, -1.0) if isinstance(other, SymbolicModel) else NotImplemented
 
     def __neg__(self) -> SymbolicModel:
         return replace(self, coefficients=-self.coefficients)
-
-    def _combined(self, other: SymbolicModel, sign: float) -> SymbolicModel:
-        """Add two laws term by term; their errors are taken as independent."""
-        if (self.kind, self.dt, self.state_names, self.target_names) != (
-            other.kind,
-            other.dt,
-            other.state_names,
-            other.target_names,
-        ):
-            raise ValueError(
-                "SymbolicModel: laws to be added must agree in kind, dt, states and targets; got "
-                f"{self.kind}, {self.dt}, {self.state_names} and "
-                f"{other.kind}, {other.dt}, {other.state_names}."
-            )
-        controls = tuple(dict.fromkeys((*self.control_names, *other.control_names)))
-        times = {name for name in (self.time_name, other.time_name) if name is not None}
-        if len(times) > 1:
-            raise ValueError(f"SymbolicModel: the laws name the time differently: {times}.")
-        time = next(iter(times), None)
-        inputs = (*self.state_names, *controls, *(() if time is None else (time,)))
-        builder = TermTableBuilder(inputs)
-        slots = [builder.copy(m.table, m.table.outputs.tolist()) for m in (self, other)]
-        table = builder.table(slots[0] + slots[1])
-        place = {slot: k for k, slot in enumerate(table.outputs.tolist())}
-        coefficients = np.zeros((len(self.target_names), table.n_terms))
-        variance = np.zeros((coefficients.size, coefficients.size))
-        support = np.zeros(coefficients.shape, dtype=bool)
-        for model, where, factor in ((self, slots[0], 1.0), (other, slots[1], sign)):
-            columns = np.array([place[s] for s in where], dtype=np.intp)
-            coefficients[:, columns] += factor * model.coefficients
-            support[:, columns] |= np.asarray(model.support)
-            if model.covariance is not None:
-                rows, terms = np.nonzero(np.asarray(model.support))
-                flat = rows * table.n_terms + columns[terms]
-                variance[np.ix_(flat, flat)] += model.covariance
-        known = self.covariance is not None or other.covariance is not None
-        active = np.flatnonzero(support)
-        return SymbolicModel(
-            table,
-            coefficients,
-            self.state_names,
-            controls,
-            self.target_names,
-            time,
-            self.kind,
-            self.dt,
-            support,
-            variance[np.ix_(active, active)] if known else None,
-            {**other.units, **self.units},
-        )
 
     def __repr__(self) -> str:
         from discover.symbolic.text import equations_text
