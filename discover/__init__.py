@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from discover.libraries import ReducedLibrary as ReducedLibrary
     from discover.libraries import SymbolicLibrary as SymbolicLibrary
     from discover.observations import Trajectory as Trajectory
+    from discover.observations.datasets import load_hare_lynx as load_hare_lynx
     from discover.problems import FiniteDifference as FiniteDifference
     from discover.problems import SavitzkyGolay as SavitzkyGolay
     from discover.problems import SmoothingSpline as SmoothingSpline
     from discover.problems import Spectral as Spectral
+    from discover.problems import StrongForm as StrongForm
+    from discover.problems import Transition as Transition
     from discover.problems import WeakForm as WeakForm
     from discover.regression import STLSQ as STLSQ
-    from discover.sindy import SINDy as SINDy
     from discover.sindy import DiscreteSINDy as DiscreteSINDy
+    from discover.sindy import SINDy as SINDy
     from discover.statistics import SufficientStatistics as SufficientStatistics
     from discover.symbolic import SymbolicModel as SymbolicModel
 
@@ -40,11 +43,14 @@ _HOMES = {
     "Simulation": "discover.dynamics",
     "SmoothingSpline": "discover.problems",
     "Spectral": "discover.problems",
+    "StrongForm": "discover.problems",
     "SufficientStatistics": "discover.statistics",
     "SymbolicLibrary": "discover.libraries",
     "SymbolicModel": "discover.symbolic",
     "Trajectory": "discover.observations",
+    "Transition": "discover.problems",
     "WeakForm": "discover.problems",
+    "load_hare_lynx": "discover.observations.datasets",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -39,10 +39,8 @@ def combined(a: SymbolicModel, b: SymbolicModel, sign: float) -> SymbolicModel:
         support[:, where] |= np.asarray(law.support)
     covariance = None
     if a.covariance is not None or b.covariance is not None:
-        covariance = sum(
-            _spread_covariance(law, where, support)
-            for law, where in zip((a, b), columns, strict=True)
-        )
+        covariance = _spread_covariance(a, columns[0], support)
+        covariance += _spread_covariance(b, columns[1], support)
     return SymbolicModel(
         table,
         coefficients,
