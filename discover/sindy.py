@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
@@ -23,6 +25,8 @@ from discover.symbolic.model import Kind
 from discover.typing import BoolArray, FloatArray
 
 __all__ = ["DiscreteSINDy", "SINDy"]
+
+_FEWEST_ROWS = 4.0  # independent rows below which a fit is called a guess
 
 Libraries = FeatureLibrary | Mapping[str, FeatureLibrary]
 
@@ -69,17 +73,28 @@ class _Sindy(BaseEstimator):
         runs = self._runs(X, t, u)
         self.form_ = self._form()
         problem: Problem = self.form_.pose(runs, include_time=self.include_time)
+        if problem.n_effective < _FEWEST_ROWS:
+            warnings.warn(
+                f"{self._owner}: these data amount to {problem.n_effective:.1f} independent "
+                "rows; whatever law comes out is a guess. Measure for longer.",
+                DataWarning,
+                stacklevel=2,
+            )
         table, allowed = self._table(problem)
-        regressor = STLSQ() if self.regressor is None else clone(self.regressor)
+        regressor = STLSQ() if self.regressor is None else self.regressor
         if not isinstance(regressor, SparseRegressor):
             raise TypeError(
                 f"{self._owner}: regressor must be a SparseRegressor such as STLSQ(); "
-                f"got {type(regressor).__name__}."
+                f"got {regressor!r}."
             )
+        regressor = clone(regressor)
         source = problem.source(table)
+        stats = accumulate(source)
+        if not np.isfinite(stats.total).all():
+            source.check_finite()
         estimate = identify(
             source,
-            self._with_scales(accumulate(source), problem),
+            replace(stats, n_effective=problem.n_effective, floor=problem.floor),
             regressor,
             term_names=table.names,
             target_names=problem.target_names,
@@ -107,10 +122,6 @@ class _Sindy(BaseEstimator):
     def _owner(self) -> str:
         return type(self).__name__
 
-    @staticmethod
-    def _with_scales(stats: Any, problem: Problem) -> Any:
-        return replace(stats, n_effective=problem.n_effective, floor=problem.floor)
-
     def _runs(self, X: Any, t: Any, u: Any) -> list[Trajectory]:
         return as_trajectories(
             X,
@@ -128,6 +139,11 @@ class _Sindy(BaseEstimator):
         if isinstance(library, FeatureLibrary):
             self.library_: Any = clone(library)
             return self.library_.build(problem.input_names), None
+        if not isinstance(library, Mapping):
+            raise TypeError(
+                f"{self._owner}: library must be a FeatureLibrary such as PolynomialLibrary(3), "
+                f"or one per state in a dictionary; got {library!r}."
+            )
         missing = [name for name in problem.target_names if name not in library]
         unknown = [name for name in library if name not in problem.target_names]
         if missing or unknown:

@@ -16,7 +16,7 @@ from discover import (
     SymbolicLibrary,
     WeakForm,
 )
-from discover.exceptions import DataError, NotIdentifiableError
+from discover.exceptions import DataError, DataWarning, NotIdentifiableError
 from discover.observations.datasets import load_hare_lynx
 
 LORENZ = {
@@ -248,3 +248,24 @@ def test_exactly_collinear_columns_do_not_hide_the_law_from_the_automatic_path()
     x = np.column_stack([np.cos(t), np.sin(t)])  # x0**2 + x1**2 = 1
     model = SINDy(PolynomialLibrary(2)).fit(x, t)
     assert_law(model, {"x0": {"x1": -1.0}, "x1": {"x0": 1.0}}, 1e-6)
+
+
+def test_a_term_that_is_not_defined_everywhere_is_named_with_the_row():
+    t = np.linspace(0, 10, 300)
+    x = np.column_stack([np.cos(t), np.sin(t)])
+    with pytest.raises(DataError, match=r"'log\(x0\)' is not finite at row 47, where"):
+        SINDy(SymbolicLibrary("x0, x1, log(x0)")).fit(x, t)
+
+
+def test_a_constant_state_gets_an_empty_equation_and_disturbs_nothing():
+    t = np.linspace(0, 10, 300)
+    x = np.column_stack([np.cos(t), np.sin(t), np.full(300, 7.0)])
+    with pytest.warns(DataWarning, match="constant"):
+        model = SINDy(names=["a", "b", "c"]).fit(x, t)
+    assert_law(model, {"a": {"b": -1.0}, "b": {"a": 1.0}, "c": {}}, 1e-6)
+
+
+def test_too_little_data_is_called_a_guess():
+    t = np.arange(3) * 0.1
+    with pytest.warns(DataWarning, match="independent rows"):
+        SINDy().fit(np.column_stack([np.cos(t), np.sin(t)]), t)

@@ -109,6 +109,25 @@ class DesignRows:
         self._slots = np.empty((table.n_slots, 0))
         self._theta = np.empty((0, table.n_terms))
 
+    def check_finite(self) -> None:
+        """Raise if a term is not finite on some row, naming both.
+
+        Raises
+        ------
+        DataError
+        """
+        inputs = self.problem.inputs
+        for start in range(0, len(inputs), 4096):
+            bad = ~np.isfinite(self.table.evaluate(inputs[start : start + 4096]))
+            if bad.any():
+                row, term = np.argwhere(bad)[0]
+                state = dict(zip(self.table.inputs, inputs[start + row].tolist(), strict=True))
+                raise DataError(
+                    f"library: the term {self.table.names[term]!r} is not finite at row "
+                    f"{start + row}, where the inputs are {state}. Leave it out, or leave out "
+                    "the rows where it is not defined."
+                )
+
     def subset(self, terms: IntArray) -> DesignRows:
         """Return the rows with some of the terms."""
         return DesignRows(self.problem, self.table.select(terms.tolist()))

@@ -143,7 +143,10 @@ class WeakForm(BaseEstimator):
     def _resolve(self, pieces: Sequence[Trajectory]) -> tuple[Windows, float]:
         """Return the windows, and the noise relative to the spread of the data."""
         sigma = noise_level(pieces)
-        noise = float(np.max(sigma / np.maximum(spread(pieces), np.finfo(float).tiny)))
+        wide = spread(pieces)
+        size = np.max([np.abs(p.states).max(axis=0) for p in pieces], axis=0)
+        varies = wide > 1e-12 * size
+        noise = float(np.max(sigma[varies] / wide[varies], initial=0.0))
         longest = max(float(p.times[-1] - p.times[0]) for p in pieces)
         total = sum(float(p.times[-1] - p.times[0]) for p in pieces)
         if self.width == "auto":
@@ -208,6 +211,8 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
         slope, coarse, share = slope_2 / phi_2.sum(), states, _HALVING
     halved = -np.asarray(_windowed(starts[few], slope, len(times)) @ coarse)
     error = share * np.sqrt(np.mean((halved - targets[few]) ** 2, axis=0))
+    rounding = 4 * np.finfo(float).eps * np.abs(slope).sum() * np.abs(states).max(axis=0)
+    error = np.maximum(error, rounding)
     return _Posed(inputs, _windowed(starts, phi, len(times)), targets, error)
 
 
