@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from discover.exceptions import DataWarning
-from discover.libraries import FeatureLibrary, PolynomialLibrary
+from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory, as_trajectories, take_columns
@@ -28,7 +28,7 @@ __all__ = ["DiscreteSINDy", "SINDy"]
 
 _FEWEST_ROWS = 4.0  # independent rows below which a fit is called a guess
 
-Libraries = FeatureLibrary | Mapping[str, FeatureLibrary]
+Libraries = FeatureLibrary | str | Mapping[str, FeatureLibrary]
 
 
 class _Sindy(BaseEstimator):
@@ -84,8 +84,8 @@ class _Sindy(BaseEstimator):
         regressor = STLSQ() if self.regressor is None else self.regressor
         if not isinstance(regressor, SparseRegressor):
             raise TypeError(
-                f"{self._owner}: regressor must be a SparseRegressor such as STLSQ(); "
-                f"got {regressor!r}."
+                f"{self._owner}: regressor must be one of discover's, such as STLSQ(); got "
+                f"{regressor!r} of {type(regressor).__module__}."
             )
         regressor = clone(regressor)
         source = problem.source(table)
@@ -103,6 +103,7 @@ class _Sindy(BaseEstimator):
         regressor._learn(estimate)
         self.regressor_, self.estimate_ = regressor, estimate
         self.left_out_ = problem.left_out
+        self.control_columns_ = _control_columns(X, self.controls, self.names, t)
         self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
         self.symbolic_ = SymbolicModel(
             table,
@@ -136,6 +137,8 @@ class _Sindy(BaseEstimator):
     def _table(self, problem: Problem) -> tuple[TermTable, BoolArray | None]:
         """Return the table of candidate terms, and which target may use which."""
         library = PolynomialLibrary(2) if self.library is None else self.library
+        if isinstance(library, str):
+            library = SymbolicLibrary(library)
         if isinstance(library, FeatureLibrary):
             self.library_: Any = clone(library)
             return self.library_.build(problem.input_names), None
@@ -180,7 +183,9 @@ class _Sindy(BaseEstimator):
             return [self.predict(*run) for run in zip(X, us, ts, strict=True)]
         model: SymbolicModel = self.symbolic_
         columns = getattr(X, "columns", None)
-        if columns is not None or self.controls is not None:
+        if isinstance(X, Trajectory):
+            X, u, t = X.states, X.controls, X.times
+        elif columns is not None or self.controls is not None:
             X, u = self._split(X, u)
         return model.rhs(X, t, u)
 
@@ -192,8 +197,9 @@ class _Sindy(BaseEstimator):
                 u = take_columns(X, model.control_names, self._owner)
             return take_columns(X, model.state_names, self._owner), u
         X = np.asarray(X, dtype=np.float64)
-        names = list(self.names or ())
-        places = [names.index(c) if c in names else int(c) for c in self.controls]
+        if u is not None:
+            return X, u
+        places = self.control_columns_
         return np.delete(X, places, axis=-1), X[..., places]
 
     def score(self, X: Any, t: Any = None, u: Any = None) -> float:
@@ -258,9 +264,9 @@ class SINDy(_Sindy):
 
     Parameters
     ----------
-    library : FeatureLibrary or mapping, optional
-        Candidate terms, for all states or ``{state: library}``; by default polynomials of
-        degree 2.
+    library : FeatureLibrary, str or mapping, optional
+        Candidate terms, for all states or ``{state: library}``; text is read as by
+        :class:`SymbolicLibrary`. By default polynomials of degree 2.
     regressor : SparseRegressor, optional
         By default :class:`STLSQ` with its automatic threshold.
     method : {"auto", "weak", "derivative"}, form, or differentiator, default="auto"
@@ -329,7 +335,7 @@ class SINDy(_Sindy):
                     f"got {method!r}."
                 )
             return forms[method]()
-        if hasattr(method, "pose"):
+        if hasattr(method, "pose") and not isinstance(method, type):
             return clone(method)
         return StrongForm(as_differentiator(method))
 
@@ -381,6 +387,18 @@ class DiscreteSINDy(_Sindy):
 
     def _form(self) -> Transition:
         return Transition(self.kind)
+
+
+def _control_columns(X: Any, controls: Any, names: Any, t: Any) -> list[int]:
+    """Return the positions of the controls among the columns of X, time not counted."""
+    if controls is None:
+        return []
+    if isinstance(X, list | tuple):
+        X = X[0]
+    clock = t if isinstance(t, str) else None
+    labels = [label for label in getattr(X, "columns", names or ()) if label != clock]
+    wanted = [controls] if isinstance(controls, str | int) else controls
+    return [labels.index(c) if c in labels else int(c) for c in wanted]
 
 
 def _units(run: Trajectory) -> dict[str, str]:

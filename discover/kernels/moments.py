@@ -1,61 +1,64 @@
-"""Moments of monomials: sums of products, each distinct product formed once."""
+"""Moments of monomials: each distinct product summed once."""
 
 from __future__ import annotations
 
 from numba import njit
 
+LANES = 16  # rows per unrolled vector step
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc"})
-def monomial_moments(parents, variables, slots, scale, X, Y, start, stop, v, y, sums, cross, own):
-    """Add the sums over rows ``start .. stop`` of monomials, with and without targets.
 
-    Slot 0 is the constant 1 and slot ``s`` is slot ``parents[s]`` times input
-    ``variables[s]``, of inputs and targets multiplied by `scale` (powers of two).
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def monomial_moments(
+    parents, variables, quads, scale, X, Y, start, stop, v, sums
+):  # fmt: skip
+    """Add the sums over rows ``start .. stop`` of products of monomials and of targets.
+
+    Slot 0 is the constant 1, slots ``1 .. d`` the inputs, and slot ``s`` is slot
+    ``parents[s]`` times input ``variables[s]``; the targets have the last slots. Inputs
+    and targets are multiplied by `scale` (powers of two) first.
 
     Parameters
     ----------
-    slots : (p,) the monomials that are terms.
-    v, y : work arrays (n_slots, tile) and (n_targets, tile).
-    sums : (n_slots,) sums of the monomials, added to.
-    cross : (p, n_targets) sums of terms times targets, added to.
-    own : (n_targets, n_targets) sums of targets times targets, added to.
+    quads : (n_quads, 5) a slot, and four slots to multiply it with: one load of the first
+        serves four sums.
+    v : work array (n_slots + n_targets, tile), tile a multiple of LANES.
+    sums : (n_quads, 4) sums of the products, added to.
     """
-    d, q = X.shape[1], Y.shape[1]
+    d, q, n_slots = X.shape[1], Y.shape[1], parents.shape[0]
     for first in range(start, stop, v.shape[1]):
-        n = min(v.shape[1], stop - first)
-        for j in range(d):  # degree one sits in slots 1 .. d
+        rows = min(v.shape[1], stop - first)
+        # whole vectors: the rest of the last one is zeros, which no sum sees
+        n = (rows + LANES - 1) // LANES * LANES
+        for j in range(d):
             c = scale[j]
-            for r in range(n):
+            for r in range(rows):
                 v[1 + j, r] = c * X[first + r, j]
         for j in range(q):
             c = scale[d + j]
-            for r in range(n):
-                y[j, r] = c * Y[first + r, j]
-        for r in range(n):
+            for r in range(rows):
+                v[n_slots + j, r] = c * Y[first + r, j]
+        for r in range(rows):
             v[0, r] = 1.0
-        sums[0] += n
-        for s in range(1, v.shape[0]):
-            total = 0.0
-            if s > d:
-                a, b = parents[s], variables[s] + 1
-                for r in range(n):
-                    value = v[a, r] * v[b, r]
-                    v[s, r] = value
-                    total += value
-            else:
-                for r in range(n):
-                    total += v[s, r]
-            sums[s] += total
-        for k in range(slots.shape[0]):
-            s = slots[k]
+        for r in range(rows, n):
+            v[0, r] = 0.0
+            for j in range(d):
+                v[1 + j, r] = 0.0
             for j in range(q):
-                total = 0.0
-                for r in range(n):
-                    total += v[s, r] * y[j, r]
-                cross[k, j] += total
-        for i in range(q):
-            for j in range(q):
-                total = 0.0
-                for r in range(n):
-                    total += y[i, r] * y[j, r]
-                own[i, j] += total
+                v[n_slots + j, r] = 0.0
+        for s in range(d + 1, n_slots):
+            a, b = parents[s], variables[s] + 1
+            for r in range(n):
+                v[s, r] = v[a, r] * v[b, r]
+        for k in range(quads.shape[0]):
+            i, e, f, g, h = quads[k, 0], quads[k, 1], quads[k, 2], quads[k, 3], quads[k, 4]
+            se, sf, sg, sh = 0.0, 0.0, 0.0, 0.0
+            for r in range(n):
+                x = v[i, r]
+                se += x * v[e, r]
+                sf += x * v[f, r]
+                sg += x * v[g, r]
+                sh += x * v[h, r]
+            sums[k, 0] += se
+            sums[k, 1] += sf
+            sums[k, 2] += sg
+            sums[k, 3] += sh

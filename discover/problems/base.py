@@ -155,7 +155,8 @@ class DesignRows:
         """Evaluate the terms on the samples these rows touch, and apply the rows to them."""
         low, high = int(rows.indptr[start]), int(rows.indptr[stop])
         touched = rows.indices[low:high]
-        first, last = int(touched.min(initial=0)), int(touched.max(initial=0)) + 1
+        first = int(touched.min(initial=rows.shape[1]))
+        last = max(int(touched.max(initial=0)) + 1, first)
         if len(self._theta) < last - first:
             self._theta = np.empty((last - first, self.n_terms))
         theta = self._theta[: last - first]
@@ -186,7 +187,7 @@ def input_names(run: Trajectory, include_time: bool) -> tuple[str, ...]:
 
 
 def usable_segments(
-    runs: Sequence[Trajectory], shortest: int, owner: str
+    runs: Sequence[Trajectory], shortest: int, owner: str, max_gap: float | None = None
 ) -> tuple[list[Trajectory], tuple[str, ...]]:
     """Cut runs at gaps and missing samples; say what is left out.
 
@@ -195,14 +196,14 @@ def usable_segments(
     DataError
         If no stretch has `shortest` samples.
     """
-    pieces = [piece for run in runs for piece in run.segments()]
+    pieces = [piece for run in runs for piece in run.segments(max_gap)]
     kept = [piece for piece in pieces if len(piece) >= shortest]
     notes = []
     missing = sum(int((~run.complete).sum()) for run in runs)
     if missing:
         notes.append(f"{missing} incomplete samples (NaN) were left out")
     if len(pieces) > len(runs):
-        notes.append(f"{len(runs)} runs were cut into {len(pieces)} stretches at gaps")
+        notes.append(f"cut at gaps: {len(runs)} run(s), {len(pieces)} stretches")
     short = sum(len(piece) for piece in pieces) - sum(len(piece) for piece in kept)
     if short:
         notes.append(f"{short} samples in stretches of fewer than {shortest} were left out")

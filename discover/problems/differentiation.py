@@ -59,6 +59,7 @@ class FiniteDifference(BaseEstimator):
             )
         width = int(self.order) + 1
         _check_length("FiniteDifference", t, width, f"order={self.order}")
+        x = np.ascontiguousarray(x)
         out = np.empty_like(x)
         kernel.finite_difference(x, t, width, 1, is_uniform(t), out)
         return x, out
@@ -195,8 +196,12 @@ def as_differentiator(method: Any) -> Differentiator:
     TypeError
         If `method` is none of these.
     """
-    if isinstance(method, Differentiator):
+    if isinstance(method, Differentiator) and not isinstance(method, type):
         return method
+    if isinstance(method, type):
+        raise TypeError(
+            f"SINDy: method must be an object; write {method.__name__}() with brackets."
+        )
     if callable(method) or callable(getattr(method, "d", None)):
         return _Foreign(method)
     raise TypeError(

@@ -12,6 +12,7 @@ from discover.typing import FloatArray
 
 __all__ = ["noise_level", "spread", "time_scale"]
 
+_MOST_RUNS = 8  # and on the longest of the runs
 _MOST_SAMPLES = 5_000  # scales are estimated on a stretch of this length per run
 
 
@@ -59,7 +60,7 @@ def noise_level(runs: Sequence[Trajectory]) -> FloatArray:
 
 
 def time_scale(runs: Sequence[Trajectory], noise: FloatArray) -> float:
-    """Estimate the period of the fastest state.
+    """Estimate the period of the fastest state, the median over the longest runs.
 
     Parameters
     ----------
@@ -79,12 +80,19 @@ def time_scale(runs: Sequence[Trajectory], noise: FloatArray) -> float:
     noise, reaches the variance gives the period. Noise adds a constant only, so this
     holds where derivatives of noisy data would not.
     """
-    variance = np.maximum(spread(runs) ** 2 - noise**2, 0.0)
-    longest = max(runs, key=len)
-    states, times = _stretch(longest)
+    periods = [_fastest_period(run, noise) for run in sorted(runs, key=len)[-_MOST_RUNS:]]
+    return float(np.median(periods))
+
+
+def _fastest_period(run: Trajectory, noise: FloatArray) -> float:
+    """Return the period of the fastest state of one run that stands out of the noise."""
+    states, times = _stretch(run)
+    variance = states.var(axis=0) - noise**2
+    visible = (variance > 2 * noise**2) & (variance > 0)
+    if not visible.any():
+        visible = variance > 0
     periods = [
         6.0 * crossing_lag(states[:, j], times, variance[j], noise[j] ** 2)
-        for j in range(states.shape[1])
-        if variance[j] > 0
+        for j in np.flatnonzero(visible)
     ]
-    return min(periods, default=float(times[-1] - times[0]))
+    return float(min(periods, default=6.0 * (times[-1] - times[0])))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator
 
 from discover.observations import Trajectory
@@ -20,12 +21,14 @@ from discover.problems.base import (
 )
 from discover.problems.differentiation import FiniteDifference, as_differentiator
 from discover.problems.scales import noise_level, time_scale
-from discover.problems.weak import WeakForm
+from discover.problems.weak import bump
 from discover.typing import FloatArray
 
 __all__ = ["StrongForm"]
 
-_SAMPLES_FOR_SCALES = 2_000
+_SAMPLES_FOR_SCALES = 1_500
+_FEWEST_POINTS = 7  # samples in half a window below which nothing can be said
+_POWER = 8  # of the bump: its quadrature is exact to 1e-8 and better
 _MARGIN = 5.0  # windows smooth the error they measure, and runs differ
 
 
@@ -37,6 +40,8 @@ class StrongForm(BaseEstimator):
     differentiator : optional
         By default :class:`FiniteDifference` of order 4. Also those of pysindy and of the
         package ``derivative``.
+    max_gap : float, optional
+        Longest interval that is not a gap; see :class:`WeakForm`.
 
     Notes
     -----
@@ -46,12 +51,13 @@ class StrongForm(BaseEstimator):
     number of rows is the total time over a fifth of the period of the fastest state.
     """
 
-    def __init__(self, differentiator: Any = None) -> None:
+    def __init__(self, differentiator: Any = None, *, max_gap: float | None = None) -> None:
         self.differentiator = differentiator
+        self.max_gap = max_gap
 
     def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
         """Turn observations into a problem; see :meth:`WeakForm.pose`."""
-        pieces, notes = usable_segments(runs, 3, "StrongForm")
+        pieces, notes = usable_segments(runs, 3, "StrongForm", self.max_gap)
         method = as_differentiator(
             FiniteDifference(4) if self.differentiator is None else self.differentiator
         )
@@ -80,7 +86,7 @@ class StrongForm(BaseEstimator):
             rows=None,
             edges=run_edges([len(rows) for rows in targets]),
             n_effective=min(float(len(stacked_targets)), max(time / (0.2 * period), 1.0)),
-            floor=_systematic_error(sample[0], method),
+            floor=_systematic_error(sample[0], method, period),
             left_out=notes,
         )
 
@@ -93,17 +99,19 @@ def _head(run: Trajectory) -> Trajectory:
     return run.select(slice(0, _SAMPLES_FOR_SCALES)) if len(run) > _SAMPLES_FOR_SCALES else run
 
 
-def _systematic_error(run: Trajectory, method: Any) -> FloatArray:
+def _systematic_error(run: Trajectory, method: Any, period: float) -> FloatArray:
     """Compare derivatives with weak derivatives, in units of the derivatives.
 
-    A margin times the root-mean-square difference over the windows of a weak form.
+    A margin times the root-mean-square difference over windows of half a period.
     """
     slopes = method.differentiate(run.states, run.times)[1]
-    usable = np.isfinite(slopes).all()
-    if not usable or len(run) < 8 or not run.is_uniform:
+    m = min(int(0.25 * period / run.dt), (len(run) - 1) // 8)
+    if m < _FEWEST_POINTS or not run.is_uniform or not np.isfinite(slopes).all():
         return np.asarray(1e-6 * np.sqrt(np.nanmean(slopes**2, axis=0)))
-    weak = WeakForm().pose([run])
-    if weak.rows is None or weak.rows.shape[1] != len(slopes):
-        return np.asarray(1e-6 * np.sqrt(np.mean(slopes**2, axis=0)))
-    difference = weak.apply(slopes) - weak.targets
+    phi, slope = bump(m, _POWER, run.dt)
+    windows = [
+        sliding_window_view(rows, 2 * m + 1, axis=0)[:: max(1, m // 4)]
+        for rows in (slopes, run.states)
+    ]
+    difference = windows[0] @ phi + windows[1] @ slope
     return np.asarray(_MARGIN * np.sqrt(np.mean(difference**2, axis=0)))

@@ -28,14 +28,19 @@ class Transition(BaseEstimator):
     Parameters
     ----------
     kind : {"map", "increment"}, default="map"
+    max_gap : float, optional
+        Longest interval that is not a gap; see :class:`WeakForm`.
 
     Notes
     -----
     Samples must be equally spaced; pairs across gaps or missing samples are not formed.
     """
 
-    def __init__(self, kind: Literal["map", "increment"] = "map") -> None:
+    def __init__(
+        self, kind: Literal["map", "increment"] = "map", *, max_gap: float | None = None
+    ) -> None:
         self.kind = kind
+        self.max_gap = max_gap
 
     def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
         """Turn observations into a problem; see :meth:`WeakForm.pose`."""
@@ -43,7 +48,7 @@ class Transition(BaseEstimator):
             raise ValueError(f"Transition: kind must be 'map' or 'increment'; got {self.kind!r}.")
         steps = np.concatenate([np.diff(run.times) for run in runs])
         dt = float(np.median(steps))
-        pieces, notes = usable_segments(runs, 2, "Transition")
+        pieces, notes = usable_segments(runs, 2, "Transition", self.max_gap)
         inputs, targets = [], []
         for piece in pieces:
             rows = input_rows(piece, include_time)

@@ -27,21 +27,15 @@ from discover.typing import FloatArray
 __all__ = ["WeakForm"]
 
 _FEWEST_POINTS = 7  # samples in half a window below which a run is interpolated first
+_FINE_POINTS = 10  # in half a window, after interpolation
 _MOST_CHECKED = 300  # windows on which the error of the rows is measured
+_FEWEST_WINDOWS = 12  # independent windows the data should hold, if need be narrower ones
 _LEAST_INTERVALS = 1.5  # sampling intervals in the narrowest window: less holds no information
 _SHORTEST = 2  # samples of the shortest stretch that is used
 _QUADRATURE = 1e-6  # relative error of rows below which nothing is trusted
 # What halving the sampling interval gains at least: a power of two per order of accuracy,
 # of the trapezoidal rule with smooth bumps (order 7 and above) and of splines.
 _HALVING = 2.0**-7
-_MOST_CHECKED = 300  # windows on which the error of the rows is measured
-_LEAST_INTERVALS = 1.5  # sampling intervals in the narrowest window: less holds no information
-_SHORTEST = 2  # samples of the shortest stretch that is used
-_QUADRATURE = 1e-6  # relative error of rows below which nothing is trusted
-# Error of the rows, as a share of what leaving out every second sample does to them:
-# measured on seventy chaotic systems, it is below this for the trapezoidal rule.
-_HALVING = 1e-2
-_HALVING_INTERPOLATED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,13 +55,17 @@ class WeakForm(BaseEstimator):
     width : float or "auto", default="auto"
         Length of the windows, in units of time. Automatic: half of the period of the
         fastest state when the data are clean, a fifth when they are noisy, at most a
-        quarter of the longest run, at least 1.5 sampling intervals.
+        quarter of the longest run and a twelfth of the total time, at least 1.5 sampling
+        intervals.
     spacing : float or "auto", default="auto"
         Time from one window to the next; automatically a quarter of the width, less
         where that would leave fewer than 200 windows.
     power : int or "auto", default="auto"
         Power q of the bump ``(1 - s^2)^q``; automatically just smooth enough that the
         quadrature error is well below the noise.
+    max_gap : float, optional
+        Longest interval, in units of time, that is not a gap; by default 2.5 times the 90th
+        percentile of the intervals. Runs are cut at gaps.
 
     Notes
     -----
@@ -90,10 +88,12 @@ class WeakForm(BaseEstimator):
         *,
         spacing: float | Literal["auto"] = "auto",
         power: int | Literal["auto"] = "auto",
+        max_gap: float | None = None,
     ) -> None:
         self.width = width
         self.spacing = spacing
         self.power = power
+        self.max_gap = max_gap
 
     def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
         """Turn observations into a problem.
@@ -113,7 +113,7 @@ class WeakForm(BaseEstimator):
         DataError
             If no stretch of the data has two complete samples.
         """
-        pieces, notes = usable_segments(runs, _SHORTEST, "WeakForm")
+        pieces, notes = usable_segments(runs, _SHORTEST, "WeakForm", self.max_gap)
         windows, noise = self._resolve(pieces)
         posed = [_pose_run(piece, windows, noise, include_time) for piece in pieces]
         operator = _block_diagonal([p.phi for p in posed])
@@ -136,9 +136,11 @@ class WeakForm(BaseEstimator):
 
     def resolved(self, runs: Sequence[Trajectory]) -> WeakForm:
         """Return a weak form whose automatic choices are fixed by these observations."""
-        pieces, _ = usable_segments(runs, _SHORTEST, "WeakForm")
+        pieces, _ = usable_segments(runs, _SHORTEST, "WeakForm", self.max_gap)
         windows, _ = self._resolve(pieces)
-        return WeakForm(windows.width, spacing=windows.spacing, power=windows.power)
+        return WeakForm(
+            windows.width, spacing=windows.spacing, power=windows.power, max_gap=self.max_gap
+        )
 
     def _resolve(self, pieces: Sequence[Trajectory]) -> tuple[Windows, float]:
         """Return the windows, and the noise relative to the spread of the data."""
@@ -151,7 +153,7 @@ class WeakForm(BaseEstimator):
         total = sum(float(p.times[-1] - p.times[0]) for p in pieces)
         if self.width == "auto":
             share = float(np.interp(np.log10(max(noise, 1e-12)), [-5, -2], [0.5, 0.2]))
-            width = min(share * time_scale(pieces, sigma), longest / 4)
+            width = min(share * time_scale(pieces, sigma), longest / 4, total / _FEWEST_WINDOWS)
             width = max(width, _LEAST_INTERVALS * max(pieces, key=len).dt)
         else:
             width = _positive("width", self.width)
@@ -198,7 +200,7 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
     m = min(max(1, round(width / 2 / dt)), (len(times) - 1) // 2)
     step = max(1, round(windows.spacing / dt))
     starts = np.arange(0, len(times) - 2 * m, step, dtype=np.int64)
-    phi, slope = _bump(m, windows.power, dt)
+    phi, slope = bump(m, windows.power, dt)
     states = inputs[:, : run.n_states]
     targets = -np.asarray(_windowed(starts, slope, len(times)) @ states)
     few = slice(None, None, max(1, len(starts) // _MOST_CHECKED))
@@ -216,8 +218,11 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
     return _Posed(inputs, _windowed(starts, phi, len(times)), targets, error)
 
 
-def _bump(m: int, power: int, dt: float) -> tuple[FloatArray, FloatArray]:
-    """Return quadrature weights of phi (summing to one) and of its derivative."""
+def bump(m: int, power: int, dt: float) -> tuple[FloatArray, FloatArray]:
+    """Return quadrature weights of phi (summing to one) and of its derivative.
+
+    For ``phi = (1 - s**2)**power`` on ``2 m + 1`` samples of spacing `dt`.
+    """
     s = np.arange(-m, m + 1) / m
     phi = (1 - s**2) ** power
     slope = -2 * power * s * (1 - s**2) ** (power - 1) / (m * dt)
@@ -242,7 +247,7 @@ def _interpolated(
     controls linearly.
     """
     duration = float(run.times[-1] - run.times[0])
-    step = min(width / 2 / 20, float(np.min(np.diff(run.times))) / 2, run.dt / 2)
+    step = min(width / 2 / _FINE_POINTS, float(np.min(np.diff(run.times))) / 2, run.dt / 2)
     step = max(step, run.dt / 40)
     times = np.linspace(run.times[0], run.times[-1], max(int(np.ceil(duration / step)), 8) + 1)
     rows = np.unique(np.append(np.arange(0, len(run), every), len(run) - 1))

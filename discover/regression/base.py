@@ -309,6 +309,8 @@ def _polished(source: Any, estimate: Estimate, equations: NormalEquations) -> Es
             break  # the next one would be below change squared
     old = estimate.noise_variance
     noise = rss * stats.scale[p:] ** 2 / _degrees_of_freedom(stats, support)
+    if stats.floor is not None:
+        noise = np.maximum(noise, stats.floor**2)  # what the rows cannot tell is uncertainty
     ratio = np.sqrt(noise / np.where(old > 0, old, 1.0))[np.nonzero(support)[0]]
     coefficients = np.where(support, unit * equations.to_units, 0.0)
     return replace(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dposv
 
 from discover.exceptions import NotIdentifiableError
 from discover.statistics import SufficientStatistics
@@ -111,11 +112,8 @@ class NormalEquations:
         G = self.gram[np.ix_(support, support)]
         if ridge:
             G = G + ridge * np.eye(len(G))
-        try:
-            np.linalg.cholesky(G)
-            out[support] = np.linalg.solve(G, rhs[support])
-        except np.linalg.LinAlgError:
-            out[support] = np.linalg.lstsq(G, rhs[support], rcond=None)[0]
+        _, solution, failed = dposv(G, rhs[support])
+        out[support] = np.linalg.lstsq(G, rhs[support])[0] if failed else solution
         return out
 
     def _solve_by_qr(
@@ -222,7 +220,9 @@ class NormalEquations:
         if not support.any():
             return np.zeros((0, 0))
         if self.stats.factor is None:
-            return np.asarray(np.linalg.pinv(self.gram[np.ix_(support, support)], hermitian=True))
+            G = self.gram[np.ix_(support, support)]
+            _, inverse, failed = dposv(G, np.eye(len(G)))
+            return np.asarray(np.linalg.pinv(G, hermitian=True) if failed else inverse)
         R = np.linalg.qr(self.triangle[:, : self.stats.n_terms][:, support]).R
         half = np.linalg.pinv(R)
         return np.asarray(half @ half.T)
@@ -246,15 +246,20 @@ class NormalEquations:
                 self._check_columns(row, names)
 
     def _check_columns(self, support: BoolArray, names: Sequence[str]) -> None:
-        columns = self.triangle[:, : self.stats.n_terms][:, support]
-        _, singular, right = np.linalg.svd(columns, full_matrices=False)
-        # a Gram matrix cannot show condition numbers above 1e8: its rounding hides them
-        worst = _WORST_SUPPORT if self.stats.factor is not None else 3e7
-        if singular[-1] * worst > singular[0]:
+        if self.stats.factor is None:
+            # a Gram matrix cannot show condition numbers above 1e8: its rounding hides them
+            values, vectors = np.linalg.eigh(self.gram[np.ix_(support, support)])
+            low, high, weakest = np.sqrt(max(values[0], 0.0)), np.sqrt(values[-1]), vectors[:, 0]
+            worst = 3e7
+        else:
+            columns = self.triangle[:, : self.stats.n_terms][:, support]
+            _, singular, right = np.linalg.svd(columns, full_matrices=False)
+            low, high, weakest, worst = singular[-1], singular[0], right[-1], _WORST_SUPPORT
+        if low * worst > high:
             return
-        condition = singular[0] / max(singular[-1], np.finfo(float).tiny)
+        condition = high / max(low, np.finfo(float).tiny)
         active = np.flatnonzero(support)
-        first, second = active[np.argsort(-np.abs(right[-1]))[:2]]
+        first, second = active[np.argsort(-np.abs(weakest))[:2]]
         raise NotIdentifiableError(
             f"columns {names[first]!r} and {names[second]!r} of the library are collinear on "
             f"these data (condition number {condition:.0e}); drop one, or state the constraint "

@@ -68,11 +68,10 @@ class STLSQ(SparseRegressor):
 
     Examples
     --------
-        >>> import numpy as np
-    from sklearn.exceptions import ConvergenceWarning
-        >>> X = np.random.default_rng(0).normal(size=(200, 5))
-        >>> STLSQ().fit(X, 3 * X[:, 1] - 2 * X[:, 4]).support_
-        array([[False,  True, False, False,  True]])
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(200, 5))
+    >>> STLSQ().fit(X, 3 * X[:, 1] - 2 * X[:, 4]).support_
+    array([[False,  True, False, False,  True]])
     """
 
     def __init__(

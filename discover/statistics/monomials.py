@@ -7,6 +7,7 @@ only 286 different ones: the sums of the monomials up to degree 10.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from discover.typing import FloatArray, IntArray
 
 __all__ = ["MomentPlan", "MonomialRows", "plan_moments"]
 
-_MOST_SLOTS = 2048  # beyond, the work array leaves the cache and the plan its advantage
-_ADVANTAGE = 0.35  # a distinct product costs about three entries of the rank-k update
-_WORK_BYTES = 300_000
+_MOST_TERMS = 1000
+_ADVANTAGE = 0.35  # a sum of products costs about three entries of the rank-k update
+_TILE = 256  # rows per tile: those of 60 monomials are 120 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,29 +39,25 @@ class MonomialRows:
 
 @dataclass(frozen=True, eq=False)
 class MomentPlan:
-    """Which monomials to sum, and where in the Gram matrix each sum goes.
+    """Which products to sum, and where in the moment matrix each sum goes.
 
     Parameters
     ----------
     parents, variables : ndarray of int, shape (n_slots,)
-        Monomial `s` is monomial ``parents[s]`` times input ``variables[s]``.
-    terms : ndarray of int, shape (n_terms,)
-        Where the terms are among the monomials.
-    gram : ndarray of int, shape (n_terms, n_terms)
-        Where their products are.
+        Monomial `s` is monomial ``parents[s]`` times input ``variables[s]``; targets
+        follow the monomials.
+    quads : ndarray of int, shape (n_quads, 5)
+        A factor, and four others to multiply it with.
+    places : ndarray of int, shape (m, m)
+        Which of the ``4 n_quads`` sums stands where.
     """
 
     parents: IntArray
     variables: IntArray
-    terms: IntArray
-    gram: IntArray
+    quads: IntArray
+    places: IntArray
 
-    def fold(
-        self,
-        rows: MonomialRows,
-        edges: IntArray,
-        exponents: IntArray,
-    ) -> FloatArray:
+    def fold(self, rows: MonomialRows, edges: IntArray, exponents: IntArray) -> FloatArray:
         """Return the scaled moments of every block, shape (n_blocks, m, m).
 
         Parameters
@@ -70,22 +67,15 @@ class MomentPlan:
         exponents : ndarray of int, shape (n_inputs + n_targets,)
             Powers of two by which inputs and targets are divided.
         """
-        p, q = len(self.terms), rows.targets.shape[1]
-        n_slots = len(self.parents)
-        tile = int(np.clip(_WORK_BYTES // (8 * n_slots), 16, 512)) // 16 * 16
-        work, y = np.empty((n_slots, tile)), np.empty((q, tile))
+        work = np.empty((len(self.parents) + rows.targets.shape[1], _TILE))
         scale = np.ldexp(1.0, -exponents)
-        moments = np.empty((len(edges) - 1, p + q, p + q))
-        sums, cross, own = np.empty(n_slots), np.empty((p, q)), np.empty((q, q))
-        for block, start, stop in zip(moments, edges[:-1], edges[1:], strict=True):
-            sums[:], cross[:], own[:] = 0.0, 0.0, 0.0
+        sums = np.zeros((len(edges) - 1, len(self.quads), 4))
+        for block, start, stop in zip(sums, edges[:-1], edges[1:], strict=True):
             monomial_moments(
-                self.parents, self.variables, self.terms, scale, rows.inputs, rows.targets,
-                start, stop, work, y, sums, cross, own,
+                self.parents, self.variables, self.quads, scale, rows.inputs, rows.targets,
+                start, stop, work, block,
             )  # fmt: skip
-            block[:p, :p] = sums[self.gram]
-            block[:p, p:], block[p:, :p], block[p:, p:] = cross, cross.T, own
-        return moments
+        return sums.reshape(len(sums), -1).take(self.places, axis=1)
 
 
 def plan_moments(powers: IntArray, n_targets: int) -> MomentPlan | None:
@@ -96,39 +86,73 @@ def plan_moments(powers: IntArray, n_targets: int) -> MomentPlan | None:
     powers : ndarray of int, shape (n_terms, n_inputs)
     n_targets : int
     """
-    p, d = powers.shape
+    return _plan(powers.tobytes(), powers.shape, n_targets)
+
+
+@lru_cache(maxsize=64)
+def _plan(content: bytes, shape: tuple[int, int], n_targets: int) -> MomentPlan | None:
+    powers = np.frombuffer(content, dtype=np.int64).reshape(shape)
+    p, d = shape
     base = 2 * int(powers.max(initial=0)) + 2
     m = p + n_targets
-    if d * np.log2(base) > 62 or p > 1000:
+    if d * np.log2(base) > 62 or p > _MOST_TERMS:
         return None
     weights = np.array([base**j for j in range(d)], dtype=np.int64)
     keys = powers @ weights
-    products = np.unique(keys[:, None] + keys)
-    known = np.unique(np.concatenate([[0], weights, products]))
+    products, first, gram = np.unique(keys[:, None] + keys, return_index=True, return_inverse=True)
+    if len(products) + p * n_targets > _ADVANTAGE * m * (m + 1) / 2:
+        return None
+    known, parents, variables = _closure(np.union1d(keys, [0, *weights]), weights, base)
+    terms = _places(known, keys)
+    targets = len(known) + np.arange(n_targets)
+    pairs = [np.stack([terms[first // p], terms[first % p]], axis=1)]
+    pairs += [np.stack([np.full(p, y), terms], axis=1) for y in targets]
+    pairs += [np.stack([np.full(n_targets, y), targets], axis=1) for y in targets]
+    quads, sums = _in_fours(np.concatenate(pairs))
+    places = np.empty((m, m), dtype=np.int64)
+    places[:p, :p] = sums[: len(products)][gram.reshape(p, p)]
+    with_targets = sums[len(products) : len(products) + p * n_targets].reshape(n_targets, p)
+    places[p:, :p], places[:p, p:] = with_targets, with_targets.T
+    places[p:, p:] = sums[len(products) + p * n_targets :].reshape(n_targets, n_targets)
+    return MomentPlan(parents, variables, quads, places)
+
+
+def _in_fours(pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """Group pairs with the same first slot by four; also return where each pair went."""
+    sums = np.empty(len(pairs), dtype=np.int64)
+    quads: list[list[int]] = []
+    for first in np.unique(pairs[:, 0]):
+        members = np.flatnonzero(pairs[:, 0] == first)
+        sums[members] = 4 * len(quads) + np.arange(len(members))
+        seconds = pairs[members, 1].tolist()
+        seconds += seconds[-1:] * (-len(seconds) % 4)
+        quads += [[int(first), *seconds[i : i + 4]] for i in range(0, len(seconds), 4)]
+    return np.array(quads, dtype=np.int64), sums
+
+
+def _closure(keys: IntArray, weights: IntArray, base: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Add the monomials that others are built from; constant and inputs come first."""
     while True:
-        parents, variables = _parents(known, weights, base)
-        missing = np.setdiff1d(parents, known)
+        parents, variables = _parents(keys, weights, base)
+        missing = np.setdiff1d(parents, keys)
         if not len(missing):
             break
-        known = np.union1d(known, missing)
-    if len(known) > _MOST_SLOTS or len(known) + p * n_targets > _ADVANTAGE * m * (m + 1) / 2:
-        return None
-    degree = sum((known // w) % base for w in weights)
-    order = np.lexsort((known, np.asarray(degree)))
-    sorted_keys = np.argsort(order)  # where the k-th smallest key went
+        keys = np.union1d(keys, missing)
+    degree = ((keys[:, None] // weights) % base).sum(axis=1)
+    order = np.lexsort((keys, degree))
+    known = keys[order]
+    return known, _places(known, parents[order]), variables[order]
 
-    def place(wanted: IntArray) -> IntArray:
-        return sorted_keys[np.searchsorted(known, wanted)].astype(np.int64)
 
-    return MomentPlan(
-        place(parents[order]), variables[order], place(keys), place(keys[:, None] + keys)
-    )
+def _places(known: IntArray, wanted: IntArray) -> IntArray:
+    """Return where the wanted keys are among the known ones."""
+    order = np.argsort(known)
+    return np.asarray(order[np.searchsorted(known[order], wanted)], dtype=np.int64)
 
 
 def _parents(known: IntArray, weights: IntArray, base: int) -> tuple[IntArray, IntArray]:
     """Return each monomial over its last variable, and that variable."""
     powers = (known[:, None] // weights) % base
-    d = len(weights)
-    last = d - 1 - np.argmax(powers[:, ::-1] > 0, axis=1)
+    last = len(weights) - 1 - np.argmax(powers[:, ::-1] > 0, axis=1)
     constant = known == 0
     return np.where(constant, 0, known - weights[last]), np.where(constant, 0, last)

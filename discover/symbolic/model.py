@@ -303,10 +303,24 @@ class SymbolicModel:
         return np.asarray(x + dt / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4))
 
     def simulate(self, x0: ArrayLike, t: ArrayLike, u: Any = None, **options: Any) -> Simulation:
-        """Integrate from an initial state; see :func:`discover.dynamics.simulate`."""
+        """Integrate from an initial state; see :func:`discover.dynamics.simulate`.
+
+        `x0` may also be a mapping or a pandas Series that names the states.
+        """
         from discover.dynamics.integrators import simulate
 
-        return simulate(self, x0, t, u, **options)
+        return simulate(self, self._named_state(x0), t, u, **options)
+
+    def _named_state(self, x0: Any) -> Any:
+        """Put a state given by name in the order of the law."""
+        names = list(x0.keys()) if hasattr(x0, "keys") and np.ndim(x0) < 2 else []
+        if set(names) >= set(self.state_names):
+            return [float(x0[name]) for name in self.state_names]
+        if names and any(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"SymbolicModel: x0 must name the states {list(self.state_names)}; got {names}."
+            )
+        return x0
 
     # -- new models ----------------------------------------------------------------
 

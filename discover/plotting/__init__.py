@@ -1,0 +1,6 @@
+"""Pictures of what was found; matplotlib is imported on first use."""
+
+from discover.plotting.selection import plot_path
+from discover.plotting.simulation import plot_simulation
+
+__all__ = ["plot_path", "plot_simulation"]

@@ -1,0 +1,174 @@
+"""The command line: what it prints, writes and returns."""
+
+import subprocess
+import sys
+
+import pytest
+
+import discover
+from discover import SymbolicModel, bench, cli
+from discover.bench import Row
+from discover.exceptions import DataError
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replace the benchmarks by one that fails its bar."""
+    asked = []
+
+    def measure(name, *, quick=False):
+        asked.append((name, quick))
+        return [Row(f"{name}: ratio", 3.0, "x", target="<= 2")]
+
+    monkeypatch.setattr(bench, "measure", measure)
+    return asked
+
+
+def raising(error):
+    def measure(name, *, quick=False):
+        raise error
+
+    return measure
+
+
+def outcome(*arguments):
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+# -- parsing -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["discover", "discover.cli"])
+def test_version_is_that_of_the_package(module):
+    done = outcome(module, "--version")
+    assert (done.returncode, done.stdout) == (0, f"discover {discover.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["bench"], ["bench", "speed"], ["demo", "--where", "x"]]
+)
+def test_misuse_exits_with_two_and_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: discover" in capsys.readouterr().err
+
+
+def test_the_command_line_starts_without_numpy():
+    code = "import sys, discover.cli; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- errors ------------------------------------------------------------------------
+
+
+def test_our_errors_are_messages_not_tracebacks(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "measure", raising(DataError("SINDy: X must be finite.")))
+    assert cli.main(["bench", "fit"]) == 2
+    assert capsys.readouterr().err == "discover: SINDy: X must be finite.\n"
+
+
+def test_value_errors_of_our_own_are_messages(capsys):
+    assert cli.main(["bench", "fit", "--quick", "--record"]) == 2
+    assert capsys.readouterr().err == (
+        "discover: bench: --record keeps full results only; leave out --quick.\n"
+    )
+
+
+def test_errors_of_others_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(bench, "measure", raising(ValueError("not ours")))
+    with pytest.raises(ValueError, match="not ours"):
+        cli.main(["bench", "fit"])
+
+
+def test_a_place_that_cannot_be_written_is_a_message(tmp_path, capsys):
+    taken = tmp_path / "file"
+    taken.write_text("", encoding="utf-8")
+    assert cli.main(["demo", "--out", str(taken)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_interrupt_exits_with_130(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "measure", raising(KeyboardInterrupt()))
+    assert cli.main(["bench", "fit"]) == 130
+    assert capsys.readouterr().err == "discover: interrupted\n"
+
+
+# -- bench -------------------------------------------------------------------------
+
+
+def test_a_failed_bar_is_shown_and_counts_only_when_checked(measured, capsys):
+    assert cli.main(["bench", "fit"]) == 0
+    assert "FAIL" in capsys.readouterr().out
+    assert cli.main(["bench", "fit", "--check"]) == 1
+
+
+def test_all_means_every_benchmark_once(measured):
+    cli.main(["bench", "all", "fit", "--quick"])
+    assert measured == [(name, True) for name in bench.NAMES]
+
+
+def test_a_name_given_twice_is_measured_once(measured):
+    cli.main(["bench", "fit", "library", "fit"])
+    assert measured == [("fit", False), ("library", False)]
+
+
+def test_record_writes_the_table_of_the_clone(measured, monkeypatch, tmp_path, capsys):
+    table = tmp_path / "bars.csv"
+    monkeypatch.setattr("discover.bench.record.table_path", lambda: table)
+    assert cli.main(["bench", "fit", "--record"]) == 0
+    assert (
+        table.read_text(encoding="utf-8")
+        .splitlines()[1]
+        .startswith("fit: ratio,3x,discover bench fit,")
+    )
+    assert "1 bars recorded" in capsys.readouterr().out
+
+
+# -- demo --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo once, in a process of its own."""
+    out = tmp_path_factory.mktemp("demo") / "new" / "folder"
+    done = outcome("discover.cli", "demo", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return done, out
+
+
+def test_demo_finds_predator_and_prey(demo):
+    law = SymbolicModel.load(demo[1] / "law.json")
+    names = [
+        [n for n, kept in zip(law.term_names, row, strict=True) if kept] for row in law.support
+    ]
+    assert names == [["hare", "hare*lynx"], ["lynx", "hare*lynx"]]
+    signs = [[c > 0 for c in row if c] for row in law.coefficients]
+    assert signs == [[True, False], [False, True]]
+
+
+def test_demo_prints_the_law_with_its_uncertainty(demo):
+    for line in SymbolicModel.load(demo[1] / "law.json").equations():
+        assert line in demo[0].stdout
+        assert "(" in line
+    assert "hare peaks   data 1903, 1913   law" in demo[0].stdout
+    assert demo[0].stderr == ""
+
+
+def test_demo_leaves_picture_law_and_latex(demo):
+    files = {file.name: file.read_bytes() for file in demo[1].iterdir()}
+    assert set(files) == {"hare_lynx.png", "law.json", "law.tex"}
+    assert files["hare_lynx.png"].startswith(b"\x89PNG")
+    assert files["law.tex"].startswith(b"\\begin{align*}")
+
+
+def test_demo_ends_with_commands_that_work(demo):
+    lines = demo[0].stdout.split("What next\n")[1].splitlines()
+    assert len(lines) == 3
+    command = lines[0].split(":", 1)[1].strip()
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "hare*lynx" in done.stdout
