@@ -89,7 +89,7 @@ class _Sindy(BaseEstimator):
             )
         regressor = clone(regressor)
         source = problem.source(table)
-        stats = accumulate(source)
+        stats = accumulate(source, n_blocks=regressor.n_blocks)
         if not np.isfinite(stats.total).all():
             source.check_finite()
         estimate = identify(

@@ -6,7 +6,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -119,9 +119,9 @@ class ArrayRows:
         """Return the rows with some of the terms."""
         return ArrayRows(self.X[:, terms], self.Y, self.weights)
 
-    def statistics(self) -> SufficientStatistics:
+    def statistics(self, n_blocks: int | None = None) -> SufficientStatistics:
         """Return the statistics of all rows."""
-        stats = accumulate(self)
+        stats = accumulate(self, n_blocks=n_blocks)
         if self.weights is None:
             return stats
         edges = np.linspace(0, self.n_rows, stats.n_blocks + 1).astype(np.int64)[:-1]
@@ -143,6 +143,9 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
     estimate_ : Estimate
     n_features_in_ : int
     """
+
+    #: How many blocks of rows the regressor weighs; None for as many as statistics keep.
+    n_blocks: ClassVar[int | None] = None
 
     @abstractmethod
     def fit_statistics(
@@ -206,7 +209,9 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         source = ArrayRows(rows, goal, weights)
         names = getattr(self, "feature_names_in_", None)
         terms = None if names is None else [str(name) for name in names]
-        self._learn(identify(source, source.statistics(), self, term_names=terms, strict=False))
+        self._learn(
+            identify(source, source.statistics(self.n_blocks), self, term_names=terms, strict=False)
+        )
         return self
 
     def _learn(self, estimate: Estimate) -> None:

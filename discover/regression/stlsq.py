@@ -74,6 +74,8 @@ class STLSQ(SparseRegressor):
     array([[False,  True, False, False,  True]])
     """
 
+    n_blocks = 1  # one least-squares problem: nothing is reweighted
+
     def __init__(
         self,
         threshold: float | Literal["auto"] = "auto",
