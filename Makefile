@@ -44,7 +44,7 @@ contracts: $(DEV)  ## who may import whom
 	$(BIN)/lint-imports
 
 docs: $(DOCS)  ## the web pages, warnings are errors
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 
 notebooks: $(DOCS)  ## execute every notebook in a scratch copy
 	@mkdir -p notebooks && scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp -r notebooks/. "$$scratch" && \

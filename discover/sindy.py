@@ -16,7 +16,7 @@ from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory, as_trajectories, take_columns
+from discover.observations import Trajectory, as_trajectories, find_columns, take_columns
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
 from discover.regression import STLSQ, SparseRegressor, identify
 from discover.statistics import accumulate
@@ -303,7 +303,7 @@ class SINDy(_Sindy):
     >>> t = np.linspace(0, 10, 400)
     >>> X = np.column_stack([np.cos(t), -np.sin(t)])
     >>> SINDy(names=["q", "p"]).fit(X, t).equations()
-    ["q' =  1 p", "p' = -1 q"]
+    ["q' =  1.000000...p", "p' = -1.000000...q"]
     """
 
     def __init__(
@@ -359,7 +359,7 @@ class DiscreteSINDy(_Sindy):
     >>> for _ in range(60):
     ...     x.append(3.7 * x[-1] * (1 - x[-1]))
     >>> DiscreteSINDy(names=["x"]).fit(np.array(x), 1.0).equations()
-    ['x[k+1] = 3.7 x - 3.7 x**2']
+    ['x[k+1] =  3.70000...x - 3.70000...x**2']
     """
 
     def __init__(
@@ -393,12 +393,9 @@ def _control_columns(X: Any, controls: Any, names: Any, t: Any) -> list[int]:
     """Return the positions of the controls among the columns of X, time not counted."""
     if controls is None:
         return []
-    if isinstance(X, list | tuple):
-        X = X[0]
-    clock = t if isinstance(t, str) else None
-    labels = [label for label in getattr(X, "columns", names or ()) if label != clock]
+    first = X[0] if isinstance(X, list | tuple) else X
     wanted = [controls] if isinstance(controls, str | int) else controls
-    return [labels.index(c) if c in labels else int(c) for c in wanted]
+    return find_columns(getattr(first, "columns", names or ()), wanted, t, "SINDy")
 
 
 def _units(run: Trajectory) -> dict[str, str]:

@@ -269,3 +269,31 @@ def test_too_little_data_is_called_a_guess():
     t = np.arange(3) * 0.1
     with pytest.warns(DataWarning, match="independent rows"):
         SINDy().fit(np.column_stack([np.cos(t), np.sin(t)]), t)
+
+
+def test_headers_with_units_name_controls_and_initial_states():
+    t = np.linspace(0, 20, 800)
+    u = np.sin(0.7 * t)
+    x = run_of(lambda h, s: [1.5 - 0.5 * h[0] + np.sin(0.7 * s)], [3.0], t)
+    table = pd.DataFrame({"time [s]": t, "level [cm]": x[:, 0], "pump [V]": u})
+    model = SINDy(PolynomialLibrary(1), controls=["pump"]).fit(table, "time")
+    assert_law(model, {"level": {"1": 1.5, "level": -0.5, "pump": 1.0}}, 1e-3)
+    assert model.symbolic_.units == {"level": "cm", "pump": "V", "t": "s"}
+    expected = model.predict(table.drop(columns="time [s]"))
+    np.testing.assert_array_equal(model.predict(np.column_stack([x, u])), expected)
+    np.testing.assert_array_equal(model.predict(x, u=u[:, None]), expected)
+    start = table[["level [cm]"]].iloc[0]
+    by_name = np.asarray(model.simulate(start, t, u=u))
+    np.testing.assert_array_equal(by_name, np.asarray(model.simulate(x[0], t, u=u)))
+
+
+def test_initial_states_are_matched_by_name():
+    t = np.linspace(0, 10, 300)
+    model = SINDy(names=["a", "b"]).fit(np.column_stack([np.cos(t), -2 * np.sin(t)]), t)
+    swapped = pd.Series({"b": 0.5, "a": 1.0})
+    for start in (swapped, {"b": 0.5, "a": 1.0}):
+        np.testing.assert_array_equal(
+            np.asarray(model.simulate(start, t)), np.asarray(model.simulate([1.0, 0.5], t))
+        )
+    with pytest.raises(ValueError, match=r"must name the states \['a', 'b'\]"):
+        model.simulate({"a": 1.0, "c": 2.0}, t)

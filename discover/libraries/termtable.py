@@ -160,7 +160,8 @@ class TermTable:
             text = format_number(value)
             return text, 3 if text.startswith("-") else 9
         if op == oc.MUL:
-            return "*".join(_power(texts[s], e) for s, e in factors), 2
+            text = "*".join(_power(texts[s], e) for s, e in factors)
+            return text, 4 if len(factors) == 1 else 2
         if op == oc.NEG:
             return "-" + _wrap(texts[a], 4), 1
         name = _NAME_OF[op]

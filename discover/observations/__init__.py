@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from discover.observations.columns import take_columns
+from discover.observations.columns import find_columns, read_names, take_columns
 from discover.observations.intake import as_trajectories
 from discover.observations.trajectory import Trajectory, default_max_gap
 
-__all__ = ["Trajectory", "as_trajectories", "default_max_gap", "take_columns"]
+__all__ = [
+    "Trajectory",
+    "as_trajectories",
+    "default_max_gap",
+    "find_columns",
+    "read_names",
+    "take_columns",
+]

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from discover.kernels import terms as kernel
 from discover.libraries.termtable import TermTable, TermTableBuilder
+from discover.observations import read_names
 from discover.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -313,14 +314,18 @@ class SymbolicModel:
 
     def _named_state(self, x0: Any) -> Any:
         """Put a state given by name in the order of the law."""
-        names = list(x0.keys()) if hasattr(x0, "keys") and np.ndim(x0) < 2 else []
-        if set(names) >= set(self.state_names):
-            return [float(x0[name]) for name in self.state_names]
-        if names and any(isinstance(name, str) for name in names):
+        if not hasattr(x0, "keys") or np.ndim(x0) > 1:
+            return x0
+        labels = list(x0.keys())
+        if not any(isinstance(label, str) for label in labels):
+            return x0
+        names = read_names(labels, "SymbolicModel")
+        values = {name: x0[label] for name, label in zip(names, labels, strict=True)}
+        if not set(values) >= set(self.state_names):
             raise ValueError(
-                f"SymbolicModel: x0 must name the states {list(self.state_names)}; got {names}."
+                f"SymbolicModel: x0 must name the states {list(self.state_names)}; got {labels}."
             )
-        return x0
+        return [float(values[name]) for name in self.state_names]
 
     # -- new models ----------------------------------------------------------------
 
