@@ -53,9 +53,9 @@ class _Sindy(BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_states), table, or list of runs
             NumPy, pandas or xarray; NaN where nothing was observed.
-        t : float, array-like of shape (n_samples,), str, or list, optional
-            Sampling interval, sample times, or the name of the column that holds them; by
-            default the index of a table.
+        t : float, array-like of shape (n_samples,), str, or list
+            Sampling interval, sample times, or the name of the column that holds them. May
+            be left out where a table has them as its index.
         u : array-like of shape (n_samples, n_controls), callable, or list, optional
             Controls.
 
@@ -137,8 +137,7 @@ class _Sindy(BaseEstimator):
     def _table(self, problem: Problem) -> tuple[TermTable, BoolArray | None]:
         """Return the table of candidate terms, and which target may use which."""
         library = PolynomialLibrary(2) if self.library is None else self.library
-        if isinstance(library, str):
-            library = SymbolicLibrary(library)
+        library = _as_library(library)
         if isinstance(library, FeatureLibrary):
             self.library_: Any = clone(library)
             return self.library_.build(problem.input_names), None
@@ -154,7 +153,7 @@ class _Sindy(BaseEstimator):
                 f"{self._owner}: library must have one entry per state "
                 f"{list(problem.target_names)}; missing {missing}, unknown {unknown}."
             )
-        self.library_ = {name: clone(library[name]) for name in problem.target_names}
+        self.library_ = {name: clone(_as_library(library[name])) for name in problem.target_names}
         tables = [self.library_[name].build(problem.input_names) for name in problem.target_names]
         table = union(tables)
         allowed = np.array([[name in set(t.names) for name in table.names] for t in tables])
@@ -162,15 +161,15 @@ class _Sindy(BaseEstimator):
 
     # -- use -----------------------------------------------------------------------
 
-    def predict(self, X: Any, u: Any = None, t: Any = 0.0) -> Any:
+    def predict(self, X: Any, u: Any = None, t: Any = None) -> Any:
         """Evaluate the law: dx/dt, or the next state of a map.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_states) or (n_states,), table, or list of these
         u : array-like of shape (n_samples, n_controls), or list, optional
-        t : float, array-like of shape (n_samples,), or list, default=0.0
-            Only for laws that depend on time.
+        t : float, array-like of shape (n_samples,), or list, optional
+            Needed by laws that depend on time, and only by them.
 
         Returns
         -------
@@ -187,7 +186,9 @@ class _Sindy(BaseEstimator):
             X, u, t = X.states, X.controls, X.times
         elif columns is not None or self.controls is not None:
             X, u = self._split(X, u)
-        return model.rhs(X, t, u)
+        if t is None and model.time_name is not None:
+            raise ValueError(f"{self._owner}: predict: t is needed; the law depends on time.")
+        return model.rhs(X, 0.0 if t is None else t, u)
 
     def _split(self, X: Any, u: Any) -> tuple[FloatArray, Any]:
         """Take states, and the controls that travel with them, from the columns of X."""
@@ -200,6 +201,8 @@ class _Sindy(BaseEstimator):
         if u is not None:
             return X, u
         places = self.control_columns_
+        if places is None:
+            raise ValueError(f"{self._owner}: predict: pass the states, and the controls as u.")
         return np.delete(X, places, axis=-1), X[..., places]
 
     def score(self, X: Any, t: Any = None, u: Any = None) -> float:
@@ -276,8 +279,8 @@ class SINDy(_Sindy):
     names, control_names : sequence of str, optional
         Names of the states and controls, where the data have none.
     controls : sequence of str or int, optional
-        Columns of `X` that are controls: an alternative to the argument `u`, made for
-        pipelines and grid searches.
+        Columns of `X` that are controls, by name in tables and by position in arrays: an
+        alternative to the argument `u`, made for pipelines and grid searches.
     include_time : bool, default=False
         Whether the library may use the time, as ``t``.
 
@@ -389,13 +392,21 @@ class DiscreteSINDy(_Sindy):
         return Transition(self.kind)
 
 
-def _control_columns(X: Any, controls: Any, names: Any, t: Any) -> list[int]:
+def _as_library(library: Any) -> Any:
+    return SymbolicLibrary(library) if isinstance(library, str) else library
+
+
+def _control_columns(X: Any, controls: Any, names: Any, t: Any) -> list[int] | None:
     """Return the positions of the controls among the columns of X, time not counted."""
     if controls is None:
         return []
     first = X[0] if isinstance(X, list | tuple) else X
-    wanted = [controls] if isinstance(controls, str | int) else controls
-    return find_columns(getattr(first, "columns", names or ()), wanted, t, "SINDy")
+    wanted = [controls] if isinstance(controls, str | int) else list(controls)
+    labels = getattr(first, "columns", names)
+    if labels is None:
+        named = any(isinstance(item, str) for item in wanted)
+        return None if named else [int(item) for item in wanted]
+    return find_columns(labels, wanted, t, "SINDy")
 
 
 def _units(run: Trajectory) -> dict[str, str]:

@@ -297,3 +297,30 @@ def test_initial_states_are_matched_by_name():
         )
     with pytest.raises(ValueError, match=r"must name the states \['a', 'b'\]"):
         model.simulate({"a": 1.0, "c": 2.0}, t)
+
+
+def test_stretches_too_short_for_a_stencil_are_left_out_and_said(lorenz_run):
+    t, x = lorenz_run
+    holed = x.copy()
+    holed[[100, 101, 102, 106, 107, 108]] = np.nan
+    for method in ("derivative", SavitzkyGolay(9, 4)):
+        model = SINDy(names=["x", "y", "z"], method=method).fit(holed, t)
+        assert_law(model, LORENZ, 0.03)
+        assert any("fewer than" in note for note in model.left_out_)
+
+
+def test_text_is_a_library_for_all_states_or_for_each():
+    t = np.linspace(0, 10, 400)
+    x = np.column_stack([np.cos(t), np.sin(t)])
+    for library in ("a, b, a*b", {"a": "a, b", "b": "a, a*b"}):
+        model = SINDy(library, names=["a", "b"]).fit(x, t)
+        assert_law(model, {"a": {"b": -1.0}, "b": {"a": 1.0}}, 1e-6)
+
+
+def test_a_law_that_depends_on_time_does_not_guess_the_time():
+    t = np.linspace(0, 20, 1000)
+    x = run_of(lambda x, s: [np.cos(3 * s) - x[0]], [1.0], t)
+    model = SINDy("x0, cos(3*t)", include_time=True).fit(x, t)
+    with pytest.raises(ValueError, match="t is needed"):
+        model.predict(x)
+    np.testing.assert_allclose(model.predict(x, t=t)[:, 0], np.cos(3 * t) - x[:, 0], atol=1e-4)

@@ -51,6 +51,11 @@ class FiniteDifference(BaseEstimator):
     def __init__(self, order: int = 2) -> None:
         self.order = order
 
+    @property
+    def fewest_samples(self) -> int:
+        """Length of the stencil."""
+        return int(self.order) + 1
+
     def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the states and their derivatives, both (n_samples, n_states)."""
         if not isinstance(self.order, Integral) or self.order < 1:
@@ -84,6 +89,11 @@ class SavitzkyGolay(BaseEstimator):
     def __init__(self, window_length: int = 11, polyorder: int = 3) -> None:
         self.window_length = window_length
         self.polyorder = polyorder
+
+    @property
+    def fewest_samples(self) -> int:
+        """Length of the window."""
+        return int(self.window_length)
 
     def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the smoothed states and their derivatives, both (n_samples, n_states)."""
@@ -134,6 +144,11 @@ class SmoothingSpline(BaseEstimator):
 
     def __init__(self, lam: float | None = None) -> None:
         self.lam = lam
+
+    @property
+    def fewest_samples(self) -> int:
+        """What a cubic smoothing spline needs."""
+        return 5
 
     def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the smoothed states and their derivatives, both (n_samples, n_states)."""

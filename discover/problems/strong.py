@@ -57,10 +57,11 @@ class StrongForm(BaseEstimator):
 
     def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
         """Turn observations into a problem; see :meth:`WeakForm.pose`."""
-        pieces, notes = usable_segments(runs, 3, "StrongForm", self.max_gap)
         method = as_differentiator(
             FiniteDifference(4) if self.differentiator is None else self.differentiator
         )
+        shortest = getattr(method, "fewest_samples", 3)
+        pieces, notes = usable_segments(runs, shortest, "StrongForm", self.max_gap)
         inputs, targets = [], []
         for piece in pieces:
             states, slopes = method.differentiate(piece.states, piece.times)

@@ -47,7 +47,7 @@ class Transition(BaseEstimator):
         if self.kind not in ("map", "increment"):
             raise ValueError(f"Transition: kind must be 'map' or 'increment'; got {self.kind!r}.")
         steps = np.concatenate([np.diff(run.times) for run in runs])
-        dt = float(np.median(steps))
+        dt = runs[0].dt if all(run.is_uniform for run in runs) else float(np.median(steps))
         pieces, notes = usable_segments(runs, 2, "Transition", self.max_gap)
         inputs, targets = [], []
         for piece in pieces:

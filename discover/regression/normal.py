@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dposv
+from scipy.sparse.csgraph import connected_components
 
 from discover.exceptions import NotIdentifiableError
 from discover.statistics import SufficientStatistics
@@ -150,48 +151,29 @@ class NormalEquations:
             Unit-norm coefficients.
         """
         if self.constraints is not None:
-            return self._solve_constrained(support, b, homogeneous)[0]
+            return self._solve_constrained(support, b, homogeneous)
         return np.stack(
             [self.solve(row, j, b=None if b is None else b[j]) for j, row in enumerate(support)]
         )
 
-    def _weights(self, support: BoolArray) -> FloatArray:
-        """Return inverse residual variances: what makes targets of other units comparable."""
-        free = [
-            self.rss(row, j, self.solve(row, j)) + 1e-12 * self.energy[j]
-            for j, row in enumerate(support)
-        ]
-        floor = np.maximum(np.array(free), np.finfo(float).tiny)
-        return np.asarray(self.stats.n_samples / floor)
+    def _groups(self) -> list[list[int]]:
+        """Return the targets that constraints tie together; a free target is alone."""
+        q = self.stats.n_targets
+        assert self.constraints is not None
+        ties = (self.constraints.C.reshape(-1, q, self.stats.n_terms) != 0).any(axis=2)
+        linked = (ties.T.astype(int) @ ties.astype(int) > 0) | np.eye(q, dtype=bool)
+        _, labels = connected_components(linked, directed=False)
+        return [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
 
     def _solve_constrained(
-        self, support: BoolArray, b: FloatArray | None = None, homogeneous: bool = False
-    ) -> tuple[FloatArray, FloatArray]:
-        """Solve all targets together in the null space of the constraints.
-
-        Returns the coefficients and the covariance of the active ones for unit weights.
-        """
-        assert self.constraints is not None
-        active = np.flatnonzero(support)
-        C = (self.constraints.C * self.to_units.ravel())[:, active]
-        d = np.zeros(len(C)) if homogeneous else self.constraints.d
-        length = np.sqrt((C**2).sum(axis=1))
-        dead = length == 0
-        if (dead & (d != 0)).any():
-            raise NotIdentifiableError(
-                "constraints: an equation has a value other than 0, but its terms were removed."
-            )
-        C, d = C[~dead] / length[~dead, None], d[~dead] / length[~dead]
-        start, null = _affine(C, d, len(active))
-        weights = self._weights(support)
-        H = _block_gram(self.gram, support, weights)
-        rhs = ((self.moments if b is None else b) * weights[:, None])[support]
-        reduced = null.T @ H @ null
-        inverse = np.linalg.pinv(reduced, hermitian=True)
-        solution = start + null @ (inverse @ (null.T @ (rhs - H @ start)))
+        self, support: BoolArray, b: FloatArray | None, homogeneous: bool
+    ) -> FloatArray:
+        """Solve the targets that constraints tie together in their null space."""
         out = np.zeros(support.shape)
-        out[support] = solution
-        return out, null @ inverse @ null.T
+        for group in self._groups():
+            tied = _TiedTargets(self, support, group, homogeneous)
+            out[group] = tied.solve(self.moments if b is None else b)
+        return out
 
     def covariance(self, support: BoolArray, noise: FloatArray) -> FloatArray:
         """Return the covariance of the active coefficients, in units.
@@ -203,17 +185,17 @@ class NormalEquations:
             Variance of the rows, scaled targets, times rows per independent row.
         """
         factors = self.to_units[support]
-        if self.constraints is not None:
-            unit = self._solve_constrained(support)[1] * np.mean(noise * self._weights(support))
-            return np.asarray(unit * np.outer(factors, factors))
-        blocks = np.zeros((len(factors), len(factors)))
-        start = 0
-        for j, row in enumerate(support):
-            k = int(row.sum())
-            here = slice(start, start + k)
-            blocks[here, here] = self.inverse(row) * noise[j]
-            start += k
-        return blocks * np.outer(factors, factors)
+        targets = np.nonzero(support)[0]
+        covariance = np.zeros((len(factors), len(factors)))
+        groups = [[j] for j in range(len(support))] if self.constraints is None else self._groups()
+        for group in groups:
+            here = np.flatnonzero(np.isin(targets, group))
+            if self.constraints is None:
+                block = self.inverse(support[group[0]]) * noise[group[0]]
+            else:
+                block = _TiedTargets(self, support, group, True).covariance(noise)
+            covariance[np.ix_(here, here)] = block
+        return covariance * np.outer(factors, factors)
 
     def inverse(self, support: BoolArray) -> FloatArray:
         """Return the inverse of the unit-norm Gram matrix on a support."""
@@ -267,20 +249,86 @@ class NormalEquations:
         )
 
 
+class _TiedTargets:
+    """Least squares for targets with constraints between them.
+
+    The targets are weighted by their inverse residual variances; variables are scaled by
+    the roots of the weights, so that all columns keep unit norm.
+    """
+
+    def __init__(
+        self, equations: NormalEquations, support: BoolArray, group: list[int], homogeneous: bool
+    ) -> None:
+        assert equations.constraints is not None
+        self.equations, self.support = equations, support[group]
+        self.targets, self.terms = np.nonzero(self.support)
+        self.group = np.array(group)
+        self.roots = np.sqrt(self._weights())
+        owners = self.group[self.targets]
+        C = equations.constraints.C.reshape(-1, *support.shape) * equations.to_units
+        mine = (C[:, group] != 0).any(axis=(1, 2))
+        C = C[mine][:, owners, self.terms] / self.roots[self.targets]
+        d = np.zeros(len(C)) if homogeneous else equations.constraints.d[mine]
+        self.start, self.null = _affine(C, d, len(self.terms))
+        self.blocks = [self._block(t) for t in range(len(group))]
+        tall = np.concatenate(self.blocks) if self.blocks else np.zeros((0, self.null.shape[1]))
+        self.R: FloatArray = np.linalg.qr(tall).R
+
+    def _weights(self) -> FloatArray:
+        eq = self.equations
+        rss = [
+            eq.rss(row, j, eq.solve(row, j)) + 1e-12 * eq.energy[j]
+            for row, j in zip(self.support, self.group, strict=True)
+        ]
+        return np.asarray(eq.stats.n_samples / np.maximum(np.array(rss), np.finfo(float).tiny))
+
+    def _columns(self, t: int) -> FloatArray:
+        p = self.equations.stats.n_terms
+        return self.equations.triangle[:, :p][:, self.terms[self.targets == t]]
+
+    def _block(self, t: int) -> FloatArray:
+        return np.asarray(self._columns(t) @ self.null[self.targets == t])
+
+    def solve(self, b: FloatArray) -> FloatArray:
+        """Return unit-norm coefficients (n_group, n_terms) for right-hand sides `b`."""
+        rhs = b[self.group[self.targets], self.terms] * self.roots[self.targets]
+        for t in range(len(self.group)):
+            columns, mine = self._columns(t), self.targets == t
+            rhs[mine] -= columns.T @ (columns @ self.start[mine])
+        y = self._inverse() @ (self.null.T @ rhs) if self.null.shape[1] else np.zeros(0)
+        out = np.zeros(self.support.shape)
+        out[self.support] = (self.start + self.null @ y) / self.roots[self.targets]
+        return out
+
+    def _inverse(self) -> FloatArray:
+        half = np.linalg.pinv(self.R)
+        return np.asarray(half @ half.T)
+
+    def covariance(self, noise: FloatArray) -> FloatArray:
+        """Return the covariance of the unit-norm coefficients (sandwich formula)."""
+        if not self.null.shape[1]:
+            return np.zeros((len(self.terms), len(self.terms)))
+        spread = noise[self.group] * self.roots**2
+        middle = sum(k * block.T @ block for k, block in zip(spread, self.blocks, strict=True))
+        bread = self.null @ self._inverse()
+        scale = self.roots[self.targets]
+        return np.asarray(bread @ middle @ bread.T / np.outer(scale, scale))
+
+
 def _affine(C: FloatArray, d: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     """Return a point and a basis of the solutions of ``C v = d``."""
-    if not len(C):
+    length = np.sqrt((C**2).sum(axis=1))
+    dead = length == 0
+    if (dead & (d != 0)).any():
+        raise NotIdentifiableError(
+            "constraints: an equation has a value other than 0, but its terms were removed."
+        )
+    if dead.all():
         return np.zeros(n), np.eye(n)
+    C, d = C[~dead] / length[~dead, None], d[~dead] / length[~dead]
     start = np.asarray(np.linalg.lstsq(C, d, rcond=None)[0], dtype=np.float64)
     if not np.allclose(C @ start, d, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(d).max())):
         raise NotIdentifiableError("constraints: the equations contradict each other.")
     _, singular, right = np.linalg.svd(C)
     rank = int((singular > 1e-12 * singular[0]).sum())
     return start, np.asarray(right[rank:].T)
-
-
-def _block_gram(G: FloatArray, support: BoolArray, weights: FloatArray) -> FloatArray:
-    """Return the Gram matrix of all active coefficients, targets side by side."""
-    targets, terms = np.nonzero(support)
-    same = targets[:, None] == targets
-    return np.asarray(G[np.ix_(terms, terms)] * same * weights[targets])

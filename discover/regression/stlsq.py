@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -100,7 +101,7 @@ class STLSQ(SparseRegressor):
         self.max_iter = max_iter
 
     def _check_parameters(self) -> None:
-        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool)
         if self.threshold != "auto" and not (number and self.threshold >= 0):
             raise ValueError(
                 f"STLSQ: threshold must be 'auto' or at least 0; got {self.threshold!r}."
@@ -114,6 +115,11 @@ class STLSQ(SparseRegressor):
             raise ValueError(f"STLSQ: criterion must be one of {CRITERIA}; got {self.criterion!r}.")
         if not self.ridge >= 0:
             raise ValueError(f"STLSQ: ridge must be at least 0; got {self.ridge!r}.")
+        if self.ridge and (self.threshold == "auto" or self.fixed or self.constraints):
+            raise ValueError(
+                "STLSQ: ridge goes with a given threshold, without fixed terms or constraints; "
+                f"got ridge={self.ridge!r}."
+            )
         if not self.max_iter >= 1:
             raise ValueError(f"STLSQ: max_iter must be at least 1; got {self.max_iter!r}.")
 
@@ -138,13 +144,13 @@ class STLSQ(SparseRegressor):
         """Regress from statistics; see the base class."""
         self._check_parameters()
         names = _Names(stats, term_names, target_names)
-        equations = NormalEquations(stats, names.constraints(self.fixed, self.constraints))
+        equations = self.normal_equations(stats, term_names, target_names)
         start = np.tile(equations.usable, (stats.n_targets, 1))
         if allowed is not None:
             start &= allowed
         start &= ~names.mask(self.forbidden)
         keep = names.mask(self.fixed)
-        start |= keep
+        self._check_masks(start, keep, names)
         support, path, rounds = self._select(equations, start, keep)
         unit = equations.solve_all(support)
         coefficients = np.where(support, unit * equations.to_units, 0.0)
@@ -163,6 +169,19 @@ class STLSQ(SparseRegressor):
             path=path,
             n_iter=rounds,
         )
+
+    def _check_masks(self, start: BoolArray, keep: BoolArray, names: _Names) -> None:
+        if (keep & ~start).any():
+            target, term = np.argwhere(keep & ~start)[0]
+            raise ValueError(
+                f"STLSQ: fixed: the term {names.terms[term]!r} is not open to target {target}: it "
+                "is forbidden, not in its library, or zero on these data."
+            )
+        if self.shared and (start != start[0]).any():
+            raise ValueError(
+                "STLSQ: shared=True needs the same candidate terms for all targets; forbidden= or "
+                "the libraries differ between them."
+            )
 
     def _select(
         self, equations: NormalEquations, start: BoolArray, keep: BoolArray
@@ -222,7 +241,7 @@ class STLSQ(SparseRegressor):
             columns = np.asarray(start[group].any(axis=0))
             held = np.asarray(keep[group].any(axis=0))
             models = self._eliminate(equations, columns, held, group)
-            best = min(models, key=lambda model: model.criterion)
+            best = min(models, key=lambda model: (model.criterion, len(model.terms)))
             for j in group:
                 support[j, list(best.terms)] = True
             path += models
@@ -298,6 +317,10 @@ class STLSQ(SparseRegressor):
                 for j in range(len(unit))
             ]
             sizes = np.where(support & removable, _contributions(equations, unit), np.inf)
+            if self.shared:  # a term leaves every equation at once
+                blocked = (support & ~removable).any(axis=0) | ~support.any(axis=0)
+                column = np.where(support, _contributions(equations, unit), 0.0).max(axis=0)
+                sizes = np.where(blocked, np.inf, column)[None]
             least = np.unravel_index(np.argmin(sizes), sizes.shape)
             terms = tuple((int(a), int(b)) for a, b in np.argwhere(support))
             share = float(np.mean(rss / size**2))
@@ -305,8 +328,9 @@ class STLSQ(SparseRegressor):
             supports.append(support.copy())
             if not np.isfinite(sizes[least]):
                 break
-            support[least] = False
-        best = int(np.argmin([model.criterion for model in models]))
+            support[(slice(None), least[1]) if self.shared else least] = False
+        ranks = [(model.criterion, len(model.terms)) for model in models]
+        best = ranks.index(min(ranks))
         return supports[best], models
 
 
@@ -356,12 +380,18 @@ class _Names:
         """Return where the chosen terms are, shape (n_targets, n_terms)."""
         mask = np.zeros(self.shape, dtype=bool)
         for target, terms in (chosen or {}).items():
-            for term in terms:
+            for term in [terms] if isinstance(terms, str) else terms:
                 mask[self.place(target, term)] = True
         return mask
 
     def pinned(self, fixed: Mapping[Key, Mapping[Key, float]] | None) -> list[Any]:
         """Return (target, term, value) of the fixed coefficients."""
+        for target, terms in (fixed or {}).items():
+            if not isinstance(terms, Mapping):
+                raise ValueError(
+                    "STLSQ: fixed must be {target: {term: value}}; "
+                    f"got {terms!r} for {target!r}."
+                )
         return [
             (*self.place(target, term), float(value))
             for target, terms in (fixed or {}).items()
@@ -375,7 +405,13 @@ class _Names:
     ) -> LinearConstraints | None:
         """Return the linear equations, or None when there are none."""
         rows = [({(i, j): 1.0}, value) for i, j, value in self.pinned(fixed)]
-        for weights, value in equations or ():
+        for equation in equations or ():
+            if not (isinstance(equation, tuple) and len(equation) == 2):
+                raise ValueError(
+                    "STLSQ: constraints must be pairs ({(target, term): weight, ...}, value); got "
+                    f"{equation!r}."
+                )
+            weights, value = equation
             rows.append(({self.place(*key): float(w) for key, w in weights.items()}, float(value)))
         if not rows:
             return None

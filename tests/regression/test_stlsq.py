@@ -179,3 +179,50 @@ def test_wrong_parameters_are_named(parameters, message):
     X, Y, _ = problem()
     with pytest.raises(ValueError, match=message):
         STLSQ(**parameters).fit(X, Y)
+
+
+def test_knowledge_about_one_target_does_not_touch_the_others():
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(500, 4))
+    A[:, 3] = A[:, 2] + 1e-3 * A[:, 3]
+    Y = np.column_stack([A[:, 0], A @ [1.0, 2, 3, 4] + 5 * rng.normal(size=500)])
+    free = STLSQ(0.0).fit(A, Y)
+    fixed = STLSQ(0.0, fixed={0: {0: 1.0}}).fit(A, Y)
+    np.testing.assert_allclose(fixed.coef_[1], free.coef_[1], rtol=1e-9)
+    errors = [np.sqrt(np.diag(m.covariance_))[-4:] for m in (free, fixed)]
+    np.testing.assert_allclose(errors[1], errors[0], rtol=1e-6)
+
+
+def test_standard_errors_under_constraints_are_those_of_the_reduced_problem():
+    X, Y, _ = problem(noise=0.5)
+    y = Y[:, 0]
+    found = STLSQ(0.0, constraints=[({(0, 0): 1.0, (0, 1): 1.0}, 5.0)]).fit(X, y)
+    free = np.column_stack([X[:, 1] - X[:, 0], X[:, 2:]])
+    rss = np.linalg.lstsq(free, y - 5 * X[:, 0], rcond=None)[1]
+    expected = np.sqrt(np.diag(np.linalg.inv(free.T @ free)) * rss[0] / (len(y) - 8))
+    np.testing.assert_allclose(np.sqrt(np.diag(found.covariance_))[1:], expected, rtol=1e-6)
+
+
+def test_shared_support_holds_with_fixed_terms_and_refuses_different_candidates():
+    X, Y, _ = problem()
+    both = STLSQ(shared=True, fixed={0: {1: 3.0}}).fit(X, Y)
+    np.testing.assert_array_equal(both.support_[0], both.support_[1])
+    assert both.coef_[0, 1] == 3.0
+    with pytest.raises(ValueError, match="shared=True needs the same candidate terms"):
+        STLSQ(shared=True, forbidden={0: [1]}).fit(X, Y)
+
+
+def test_contradicting_knowledge_is_refused():
+    X, Y, _ = problem()
+    with pytest.raises(ValueError, match="'1' is not open to target 0"):
+        STLSQ(fixed={0: {1: 1.0}}, forbidden={0: [1]}).fit(X, Y)
+    with pytest.raises(ValueError, match="ridge goes with a given threshold"):
+        STLSQ(ridge=0.1).fit(X, Y)
+
+
+def test_models_too_large_for_the_data_are_not_chosen():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(5, 5))
+    y = A[:, :4].sum(axis=1) + 0.01 * rng.normal(size=5)
+    found = STLSQ(fixed={0: {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}}).fit(A, y)
+    np.testing.assert_array_equal(found.support_, [[True, True, True, True, False]])
