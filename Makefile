@@ -51,7 +51,7 @@ notebooks: $(DOCS)  ## execute every notebook in a scratch copy
 	for notebook in "$$scratch"/*.ipynb; do \
 		[ -e "$$notebook" ] || continue; \
 		echo "executing notebooks/$${notebook##*/}"; \
-		MPLBACKEND=agg $(BIN)/jupyter-execute --kernel_name=python3 \
+		$(BIN)/jupyter-execute --kernel_name=python3 \
 			--timeout=600 "$$notebook" || exit 1; \
 	done
 

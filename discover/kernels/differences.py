@@ -127,7 +127,8 @@ def crossing_lag(x, t, variance, noise):
         reach = np.sqrt(growth / variance)
         time = 0.0
         for i in range(n - lag):
-            time += (t[i + lag] - t[i]) / (n - lag)
+            time += t[i + lag] - t[i]
+        time /= n - lag
         if reach >= 1.0:
             return before_time + (1.0 - before) / (reach - before) * (time - before_time)
         before, before_time = reach, time

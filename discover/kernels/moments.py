@@ -21,12 +21,14 @@ def monomial_moments(
     ----------
     quads : (n_quads, 5) a slot, and four slots to multiply it with: one load of the first
         serves four sums.
-    v : work array (n_slots + n_targets, tile), tile a multiple of LANES.
+    v : work array (n_slots + n_targets, tile + LANES), tile a multiple of LANES; rows of
+        exactly 2 kB would all fall on the same few lines of the first cache.
     sums : (n_quads, 4) sums of the products, added to.
     """
     d, q, n_slots = X.shape[1], Y.shape[1], parents.shape[0]
-    for first in range(start, stop, v.shape[1]):
-        rows = min(v.shape[1], stop - first)
+    tile = v.shape[1] - LANES
+    for first in range(start, stop, tile):
+        rows = min(tile, stop - first)
         # whole vectors: the rest of the last one is zeros, which no sum sees
         n = (rows + LANES - 1) // LANES * LANES
         for j in range(d):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from discover.kernels.moments import monomial_moments
+from discover.kernels.moments import LANES, monomial_moments
 from discover.typing import FloatArray, IntArray
 
 __all__ = ["MomentPlan", "MonomialRows", "plan_moments"]
@@ -67,7 +67,7 @@ class MomentPlan:
         exponents : ndarray of int, shape (n_inputs + n_targets,)
             Powers of two by which inputs and targets are divided.
         """
-        work = np.empty((len(self.parents) + rows.targets.shape[1], _TILE))
+        work = np.empty((len(self.parents) + rows.targets.shape[1], _TILE + LANES))
         scale = np.ldexp(1.0, -exponents)
         sums = np.zeros((len(edges) - 1, len(self.quads), 4))
         for block, start, stop in zip(sums, edges[:-1], edges[1:], strict=True):
