@@ -134,3 +134,12 @@ def crossing_lag(x, t, variance, noise):
         before, before_time = reach, time
         lag += max(1, lag // 10)
     return t[n - 1] - t[0]
+
+
+@njit(cache=True, error_model="numpy")
+def steps_within(t, step, tolerance):
+    """Say whether every step of `t` is `step`, within a tolerance."""
+    for i in range(t.shape[0] - 1):
+        if not abs(t[i + 1] - t[i] - step) <= tolerance:
+            return False
+    return True

@@ -28,10 +28,9 @@ __all__ = [
 
 def is_uniform(t: FloatArray) -> bool:
     """Whether the samples are equally spaced, to rounding of the times."""
-    steps = np.diff(t)
     mean = (t[-1] - t[0]) / (len(t) - 1)
     tolerance = 1e-6 * mean + 8 * np.finfo(float).eps * max(abs(t[0]), abs(t[-1]))
-    return bool(np.abs(steps - mean).max() <= tolerance)
+    return bool(kernel.steps_within(t, mean, tolerance))
 
 
 class FiniteDifference(BaseEstimator):
