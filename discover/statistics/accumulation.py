@@ -15,7 +15,7 @@ from discover.typing import FloatArray, IntArray
 
 __all__ = ["WORST_GRAM_CONDITION", "RowSource", "accumulate", "orthogonalize"]
 
-TILE = 2048  # rows per tile: the tile of 60 columns is 1 MB and stays in the L2 cache
+TILE = 1024  # rows per tile: the tile of 60 columns is half a megabyte, and stays in the cache
 #: Above this condition number of the unit-norm columns the Gram matrix has lost too many
 #: digits, and the R factor of the rows is used instead.
 WORST_GRAM_CONDITION = 1e6
