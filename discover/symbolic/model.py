@@ -184,10 +184,10 @@ class SymbolicModel:
         ndarray of shape (..., n_targets)
         """
         inputs, shape = self._inputs(x, t, u)
-        out = np.empty((inputs.shape[0], len(self.coefficients)))
+        out = np.empty((inputs.shape[0], len(self.target_names)))
         program, constants, indptr, slots, weights = self.program
         kernel.model_values(program, constants, indptr, slots, weights, inputs, out)
-        return out.reshape(shape)
+        return out[0] if len(shape) == 1 else out.reshape(shape)
 
     def __call__(self, x: ArrayLike, t: ArrayLike = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Evaluate the law; see :meth:`rhs`."""
@@ -204,11 +204,11 @@ class SymbolicModel:
                 f"{list(self.state_names)}; got {x.shape}."
             )
         lead = x.shape[:-1]
-        shape = (*lead, len(self.coefficients))
+        shape = (*lead, len(self.target_names))
         if u is not None and not self.control_names:
             raise ValueError("SymbolicModel: u was given, but the law has no controls.")
         if not self.control_names and self.time_name is None:
-            return x.reshape(-1, x.shape[-1]), shape
+            return x.reshape(-1, len(self.state_names)), shape
         parts = [x]
         if self.control_names:
             parts.append(self._controls(u, lead))
