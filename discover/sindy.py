@@ -18,7 +18,7 @@ from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory, as_trajectories, find_columns, take_columns
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
-from discover.regression import STLSQ, SparseRegressor, identify
+from discover.regression import STLSQ, Estimate, SparseRegressor, identify
 from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
 from discover.symbolic.model import Kind
@@ -70,8 +70,8 @@ class _Sindy(BaseEstimator):
         NotIdentifiableError
             If chosen terms cannot be told apart on these data.
         """
+        regressor, self.form_ = self._regressor(), self._form()
         runs = self._runs(X, t, u)
-        self.form_ = self._form()
         problem: Problem = self.form_.pose(runs, include_time=self.include_time)
         if problem.n_effective < _FEWEST_ROWS:
             warnings.warn(
@@ -81,13 +81,6 @@ class _Sindy(BaseEstimator):
                 stacklevel=2,
             )
         table, allowed = self._table(problem)
-        regressor = STLSQ() if self.regressor is None else self.regressor
-        if not isinstance(regressor, SparseRegressor):
-            raise TypeError(
-                f"{self._owner}: regressor must be one of discover's, such as STLSQ(); got "
-                f"{regressor!r} of {type(regressor).__module__}."
-            )
-        regressor = clone(regressor)
         source = problem.source(table)
         stats = accumulate(source, n_blocks=regressor.n_blocks)
         if not np.isfinite(stats.total).all():
@@ -105,19 +98,34 @@ class _Sindy(BaseEstimator):
         self.left_out_ = problem.left_out
         self.control_columns_ = _control_columns(X, self.controls, self.names, t)
         self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
-        self.symbolic_ = SymbolicModel(
+        self.symbolic_ = self._law(table, estimate, runs[0], problem.dt)
+        return self
+
+    def _regressor(self) -> SparseRegressor:
+        regressor = STLSQ() if self.regressor is None else self.regressor
+        if not isinstance(regressor, SparseRegressor):
+            raise TypeError(
+                f"{self._owner}: regressor must be one of discover's, such as STLSQ(); got "
+                f"{regressor!r} of {type(regressor).__module__}."
+            )
+        copy: SparseRegressor = clone(regressor)
+        return copy
+
+    def _law(
+        self, table: TermTable, estimate: Estimate, run: Trajectory, dt: float | None
+    ) -> SymbolicModel:
+        return SymbolicModel(
             table,
             estimate.coefficients,
-            runs[0].state_names,
-            runs[0].control_names,
+            run.state_names,
+            run.control_names,
             time_name="t" if self.include_time else None,
             kind=self._kind,
-            dt=problem.dt,
+            dt=dt,
             support=estimate.support,
             covariance=estimate.covariance,
-            units=_units(runs[0]),
+            units=_units(run),
         )
-        return self
 
     @property
     def _owner(self) -> str:
@@ -139,8 +147,8 @@ class _Sindy(BaseEstimator):
         library = PolynomialLibrary(2) if self.library is None else self.library
         library = _as_library(library)
         if isinstance(library, FeatureLibrary):
-            self.library_: Any = clone(library)
-            return self.library_.build(problem.input_names), None
+            self.library_: Any = clone(library).fit_names(problem.input_names)
+            return self.library_.table_, None
         if not isinstance(library, Mapping):
             raise TypeError(
                 f"{self._owner}: library must be a FeatureLibrary such as PolynomialLibrary(3), "
@@ -153,11 +161,13 @@ class _Sindy(BaseEstimator):
                 f"{self._owner}: library must have one entry per state "
                 f"{list(problem.target_names)}; missing {missing}, unknown {unknown}."
             )
-        self.library_ = {name: clone(_as_library(library[name])) for name in problem.target_names}
-        tables = [self.library_[name].build(problem.input_names) for name in problem.target_names]
+        self.library_ = {
+            name: clone(_as_library(library[name])).fit_names(problem.input_names)
+            for name in problem.target_names
+        }
+        tables = [fitted.table_ for fitted in self.library_.values()]
         table = union(tables)
-        allowed = np.array([[name in set(t.names) for name in table.names] for t in tables])
-        return table, allowed
+        return table, np.array([np.isin(table.names, t.names) for t in tables])
 
     # -- use -----------------------------------------------------------------------
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
-RandomState: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"
 
 __all__ = [
     "ArrayLike",
@@ -20,7 +18,6 @@ __all__ = [
     "Dynamics",
     "FloatArray",
     "IntArray",
-    "RandomState",
 ]
 
 
@@ -48,7 +45,3 @@ class Differentiator(Protocol):
     def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return smoothed states and derivatives, both (n_samples, n_states)."""
         ...
-
-
-Names: TypeAlias = Sequence[str]
-JSONValue: TypeAlias = Any

@@ -251,25 +251,6 @@ def terms_by_column(program, constants, outputs, scale, X, start, n, v, out):
 
 
 @njit(cache=True, error_model="numpy")
-def terms_jacobian(program, constants, outputs, X, out):
-    """Write ``d term / d input`` of every row into ``out (n_samples, n_terms, d)``."""
-    d = X.shape[1]
-    n_slots = d + program.shape[0]
-    v = np.empty(n_slots)
-    dv = np.zeros((n_slots, d))
-    for j in range(d):
-        dv[j, j] = 1.0
-    for i in range(X.shape[0]):
-        for j in range(d):
-            v[j] = X[i, j]
-        fill_slots(program, constants, d, v)
-        fill_slot_slopes(program, d, v, dv)
-        for k in range(outputs.shape[0]):
-            for j in range(d):
-                out[i, k, j] = dv[outputs[k], j]
-
-
-@njit(cache=True, error_model="numpy")
 def combine(indptr, slots, weights, v, out):
     """Sum the weighted slots of one state into ``out (n_targets,)``."""
     for i in range(out.shape[0]):

@@ -69,6 +69,22 @@ class FeatureLibrary(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         self.table_ = self.build(default if names is None else [str(name) for name in names])
         return self
 
+    def fit_names(self, names: Sequence[str]) -> Self:
+        """Learn the columns from their names alone.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        self
+        """
+        self.table_ = self.build(names)
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+        return self
+
     def transform(self, X: ArrayLike) -> FloatArray:
         """Evaluate the terms.
 

@@ -108,7 +108,10 @@ class TermTable:
         """
         X = self._rows(X)
         out = np.empty((len(X), self.n_terms, self.n_inputs))
-        kernel.terms_jacobian(self.program, self.constants, self.outputs, X, out)
+        # the terms are the model in which every target is one slot
+        each = np.arange(self.n_terms + 1, dtype=np.int32)
+        ones = np.ones(self.n_terms)
+        kernel.model_jacobian(self.program, self.constants, each, self.outputs, ones, X, out)
         return out
 
     def _rows(self, X: ArrayLike) -> FloatArray:
@@ -207,11 +210,6 @@ class TermTable:
         builder = TermTableBuilder(self.inputs)
         chosen = self.outputs[np.asarray(list(terms), dtype=np.intp)]
         return builder.table(builder.copy(self, chosen.tolist()))
-
-    def used_inputs(self) -> set[str]:
-        """Return the names of the inputs that some term depends on."""
-        needed = self._reachable(self.outputs.tolist())
-        return {name for i, name in enumerate(self.inputs) if i in needed}
 
     def _reachable(self, slots: Iterable[int]) -> set[int]:
         needed, pending = set[int](), list(slots)

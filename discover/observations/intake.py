@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -23,11 +23,10 @@ from discover.observations.naming import (
 from discover.observations.place import Place
 from discover.observations.tables import Table, clock_of, is_labelled, open_table
 from discover.observations.trajectory import Trajectory, default_names
-from discover.typing import ArrayLike, FloatArray
+from discover.typing import FloatArray
 
 __all__ = ["as_trajectories"]
 
-ControlLaw: TypeAlias = Callable[[float], ArrayLike]
 Labels: TypeAlias = "str | int | Sequence[str | int]"
 
 
