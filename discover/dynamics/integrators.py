@@ -16,10 +16,12 @@ from discover.dynamics.scipy_solvers import MEMORY, Follower
 from discover.dynamics.simulation import Simulation
 from discover.exceptions import SimulationError
 from discover.kernels import integrators as kernel
-from discover.typing import FloatArray, IntArray
+from discover.observations.interpolation import interval_slopes, is_curved
+from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Method", "simulate"]
+__all__ = ["Method", "Reading", "simulate"]
 
+Reading = Literal["auto", "linear", "cubic", "previous"]
 Method = Literal["dopri5", "rk4", "step", "DOP853", "RK45", "LSODA", "Radau", "BDF"]
 OnFailure = Literal["raise", "warn", "return"]
 Bound: TypeAlias = "float | ArrayLike | None"
@@ -41,7 +43,7 @@ def simulate(
     max_steps: int = _MOST_STEPS,
     n_substeps: int = 1,
     bounds: tuple[Bound, Bound] | None = None,
-    u_interpolation: Literal["linear", "previous"] = "linear",
+    u_interpolation: Reading = "auto",
     on_failure: OnFailure | None = None,
 ) -> Simulation:
     """Follow a law from an initial state, or from many.
@@ -86,9 +88,11 @@ def simulate(
     bounds : (lower, upper), optional
         Where the states must stay; each a number, an array of shape (n_states,), or
         None. Leaving them is a failure.
-    u_interpolation : {"linear", "previous"}, default="linear"
-        How controls given as an array are read between samples: on straight lines, or
-        held from the earlier sample on. Adaptive methods end a step at every sample.
+    u_interpolation : {"auto", "linear", "cubic", "previous"}, default="auto"
+        How controls given as an array are read between samples: on straight lines, by a
+        cubic spline, or held from the earlier sample on. "auto" takes, for each control,
+        the line or the cubic, whichever predicts left-out samples better. Adaptive
+        methods end a step at every sample.
     on_failure : {"raise", "warn", "return"}, optional
         Default: ``"raise"`` for one run, ``"warn"`` for a batch.
 
@@ -282,12 +286,13 @@ class Run:
         self.times = _read_times(law, t)
         self.controls = _read_controls(law, u, self.times, len(start) if self.batch else None)
         self.control: Control | None = u if callable(u) else None
-        if u_interpolation not in ("linear", "previous"):
+        if u_interpolation not in get_args(Reading):
             raise ValueError(
-                "simulate: u_interpolation must be 'linear' or 'previous'; "
+                f"simulate: u_interpolation must be one of {get_args(Reading)}; "
                 f"got {u_interpolation!r}."
             )
         self.held = u_interpolation == "previous" or law.kind != "continuous"
+        self.u_interpolation = u_interpolation
         self.lower, self.upper = _read_bounds(bounds, law.state_names)
         n_members, n_states = self.x0.shape
         self.states = np.full((n_members, len(self.times), n_states), np.nan)
@@ -333,17 +338,45 @@ class Run:
         """The controls; when they are held, row `k` acts between times `k` and ``k + 1``."""
         if self.held and self.times[-1] < self.times[0]:
             return np.concatenate([self.controls[:, 1:], self.controls[:, -1:]], axis=1)
-        return self.controls
+        if not self.curved.any():
+            return self.controls
+        pairs = zip(self.controls, self.curved, strict=True)
+        slopes = [interval_slopes(U, self.times, curved) for U, curved in pairs]
+        begin, end = (np.array(side) for side in zip(*slopes, strict=True))
+        return np.concatenate([self.controls, begin, end], axis=2)
+
+    @cached_property
+    def curved(self) -> BoolArray:
+        """Which controls are read by a cubic spline, (1 or n_members, n_controls)."""
+        shape = (len(self.controls), self.controls.shape[2])
+        if self.held or self.control is not None or self.u_interpolation == "linear":
+            return np.zeros(shape, dtype=bool)
+        if self.u_interpolation == "cubic":
+            return np.full(shape, len(self.times) > 2)
+        return np.array([is_curved(U, self.times) for U in self.controls])
+
+    @property
+    def reading(self) -> int:
+        """How the kernels read the controls."""
+        if self.held:
+            return kernel.HELD
+        return kernel.CURVE if self.curved.any() else kernel.LINEAR
 
     def controls_at(self, t: float, j: int) -> FloatArray:
         """Read the controls at a time in interval `j`: (1 or n_members, n_controls)."""
         if self.control is not None:
             return np.array(self.control(t), dtype=np.float64).reshape(1, -1)
-        U = self.intervals
-        if self.held or not U.shape[2]:
+        U, m = self.intervals, self.controls.shape[2]
+        if self.held or not m:
             return U[:, j]
-        w = (t - self.times[j]) / (self.times[j + 1] - self.times[j])
-        return np.asarray((1.0 - w) * U[:, j] + w * U[:, j + 1])
+        h = self.times[j + 1] - self.times[j]
+        w = (t - self.times[j]) / h
+        u = (1.0 - w) * U[:, j, :m] + w * U[:, j + 1, :m]
+        if U.shape[2] > m:
+            slope = (U[:, j + 1, :m] - U[:, j, :m]) / h
+            begin, end = U[:, j, m : 2 * m] - slope, U[:, j, 2 * m :] - slope
+            u += h * w * (1.0 - w) * ((1.0 - w) * begin - w * end)
+        return np.asarray(u)
 
     def fail(self, member: int, status: int, state: int, t: float, value: float) -> None:
         """Write down why and where a member stopped, as the kernels do."""
@@ -469,7 +502,7 @@ def _law_arguments(run: Run) -> tuple[Any, ...]:
 
 
 def _fixed_steps(run: Run, rule: int) -> None:
-    U, reading = run.intervals, kernel.HELD if run.held else kernel.LINEAR
+    U, reading = run.intervals, run.reading
     if run.control is not None and rule == kernel.RK4:
         U, reading = _sample(run.control, _stage_times(run))[None], kernel.STAGES
     kernel.fixed_steps(
@@ -502,7 +535,7 @@ def _dopri5(run: Run) -> None:
         run.x0,
         run.times,
         run.intervals,
-        kernel.HELD if run.held else kernel.LINEAR,
+        run.reading,
         run.rtol,
         np.zeros(n_states) if run.atol is None else run.atol,
         MEMORY if run.atol is None else 0.0,

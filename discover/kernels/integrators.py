@@ -21,8 +21,9 @@ from discover.kernels.terms import combine, fill_slots
 
 DONE, NOT_FINITE, OUT_OF_BOUNDS, STEP_TOO_SMALL, TOO_MANY_STEPS = range(5)
 
-#: How controls are read: between samples, held from a sample on, one row per stage of RK4.
-LINEAR, HELD, STAGES = range(3)
+#: How controls are read: between samples, held from a sample on, one row per stage of RK4, or
+#: along cubics (columns: values, then slopes at the begin and at the end of each interval).
+LINEAR, HELD, STAGES, CURVE = range(4)
 
 #: What a fixed step is.
 RK4, MAP, INCREMENT = range(3)
@@ -71,19 +72,31 @@ def judge(x, lower, upper):
 
 
 @njit(cache=True, error_model="numpy")
+def count_controls(U, reading):
+    """Return how many controls the rows of `U` hold."""
+    return U.shape[1] // 3 if reading == CURVE else U.shape[1]
+
+
+@njit(cache=True, error_model="numpy")
 def set_controls(times, U, reading, j, s, t, n, v):
     """Put the controls behind the `n` states, for stage `s` at time `t`.
 
     `j` is the interval of `times` that holds `t`, or the row of the first stage.
     """
-    for c in range(U.shape[1]):
+    m = count_controls(U, reading)
+    for c in range(m):
         if reading == HELD:
             v[n + c] = U[j, c]
         elif reading == STAGES:
             v[n + c] = U[j + (s + 1) // 2, c]
         else:
-            w = (t - times[j]) / (times[j + 1] - times[j])
+            h = times[j + 1] - times[j]
+            w = (t - times[j]) / h
             v[n + c] = (1.0 - w) * U[j, c] + w * U[j + 1, c]
+            if reading == CURVE:  # the cubic with these ends and slopes
+                slope = (U[j + 1, c] - U[j, c]) / h
+                bend = (1.0 - w) * (U[j, m + c] - slope) - w * (U[j, 2 * m + c] - slope)
+                v[n + c] += h * w * (1.0 - w) * bend
 
 
 @njit(cache=True, error_model="numpy")
@@ -101,7 +114,7 @@ def take_stages(
             v[i] = x[i] + h * total
         now = t + C[s] * h
         set_controls(times, U, reading, j, s, now, n, v)
-        if d > n + U.shape[1]:
+        if d > n + count_controls(U, reading):
             v[d - 1] = now
         fill_slots(program, constants, d, v)
         combine(indptr, slots, weights, v, k[s])
@@ -302,7 +315,7 @@ def dopri5(
     U : ndarray of shape (1 or n_members, n_times, n_controls)
         No step crosses one of its samples, so that the order survives the kinks there.
     reading : int
-        LINEAR or HELD.
+        LINEAR, HELD or CURVE.
     rtol : float
     atol : ndarray of shape (n_states,)
     memory : float

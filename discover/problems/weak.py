@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
 from discover.observations import Trajectory
+from discover.observations.interpolation import interpolate_columns
 from discover.problems.base import (
     Problem,
     input_names,
@@ -73,7 +74,8 @@ class WeakForm(BaseEstimator):
     is chosen as here: the smallest q with ``((2m - 1) / m^2)^q`` below a tolerance, for
     a half window of m samples. On a uniform grid the trapezoidal rule is used, which is
     then accurate to that tolerance. Irregular or coarse samples are first interpolated
-    by a spline (controls linearly) and integrated on the fine grid. Each row is
+    by a spline (controls as :func:`discover.dynamics.simulate` reads them) and
+    integrated on the fine grid. Each row is
     normalised to a unit integral of phi, so that targets are mean derivatives.
 
     The floor of the problem is the accuracy of its rows: 1e-6, or, where that is more, a
@@ -244,7 +246,7 @@ def _interpolated(
     """Resample a run on a uniform grid, fine enough for the windows and the data.
 
     States by a spline (quintic where the data are clean) through every `every`-th sample,
-    controls linearly.
+    controls linearly or, where they are smooth, by a cubic spline.
     """
     duration = float(run.times[-1] - run.times[0])
     step = min(width / 2 / _FINE_POINTS, float(np.min(np.diff(run.times))) / 2, run.dt / 2)
@@ -254,7 +256,7 @@ def _interpolated(
     degree = _spline_degree(len(rows), noise)
     parts = [make_interp_spline(run.times[rows], run.states[rows], k=degree)(times)]
     if run.controls is not None:
-        parts.append(make_interp_spline(run.times, run.controls, k=1)(times))
+        parts.append(interpolate_columns(run.controls, run.times, times))
     if include_time:
         parts.append(times[:, None])
     return np.concatenate(parts, axis=1), times

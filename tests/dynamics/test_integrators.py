@@ -204,8 +204,32 @@ def test_controls_are_followed_through_their_kinks(method, reading):
     np.testing.assert_array_equal(run.controls[:, 0], u)
 
 
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "LSODA"])
+def test_cubic_controls_converge_at_order_four_and_are_chosen_for_smooth_ones(method):
+    errors = []
+    for n in (21, 41, 81):
+        t = np.linspace(0, 4, n)
+        options = {"method": method, "rtol": 1e-11, "n_substeps": 20}
+        cubic = DRIVEN.simulate([-0.5], t, np.sin(t), u_interpolation="cubic", **options)
+        chosen = DRIVEN.simulate([-0.5], t, np.sin(t), **options)
+        np.testing.assert_array_equal(cubic, chosen)
+        errors.append(np.abs(cubic["x"] - 0.5 * (np.sin(t) - np.cos(t))).max())
+    assert np.all(-np.diff(np.log2(errors)) > 3.5)
+
+
+def test_each_control_is_read_in_its_own_way():
+    t = np.linspace(0, 10, 101)
+    u = np.column_stack([np.sin(t), np.where(t % 2 < 1, 1.0, 0.0)])
+    both = law({"x": "p", "y": "q"}, ["p", "q"])
+    run = both.simulate([0.0, 0.0], t, u, rtol=1e-10)
+    np.testing.assert_allclose(run["x"], 1 - np.cos(t), atol=2e-6)
+    straight = both.simulate([0.0, 0.0], t, u, rtol=1e-10, u_interpolation="linear")
+    np.testing.assert_allclose(run["y"], straight["y"], atol=1e-12)
+    assert np.abs(straight["x"] - 1 + np.cos(t)).max() > 1e-4
+
+
 @pytest.mark.parametrize("method", ["dopri5", "rk4", "DOP853"])
-@pytest.mark.parametrize("reading", ["linear", "previous"])
+@pytest.mark.parametrize("reading", ["linear", "cubic", "previous"])
 def test_controls_are_followed_backwards(method, reading):
     t, u = np.linspace(0, 1, 5), np.array([1.0, -2.0, 0.5, 3.0, 7.0])
     options = {"method": method, "u_interpolation": reading, "rtol": 1e-10, "n_substeps": 20}
@@ -383,7 +407,7 @@ def test_a_simulation_becomes_a_table():
         (DRIVEN, [1], [0, 1], {}, r"u is needed: controls \['u'\]"),
         (DRIVEN, [1], [0, 1], {"u": [1, 2, 3]}, r"u must have shape \(2, 1\)"),
         (DRIVEN, [1], [0, 1], {"u": [1, np.nan]}, r"u must be finite; it is not at t = 1"),
-        (DRIVEN, [1], [0, 1], {"u": [1, 2], "u_interpolation": "cubic"}, r"u_interpolation must"),
+        (DRIVEN, [1], [0, 1], {"u": [1, 2], "u_interpolation": "quintic"}, r"u_interpolation must"),
         (law({"x": "x"}, kind="map", dt=0.1), [1], [0, 0.2], {}, r"steps by dt = 0.1"),
         (law({"x": "x"}, kind="direct"), [1], [0, 0.2], {}, r"kind 'direct'"),
         (PythonLaw(LORENZ), START, [0, 1], {"method": "step"}, r"needs dynamics with step"),
