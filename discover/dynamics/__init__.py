@@ -1,5 +1,6 @@
 """Dynamics: how states move, and how to follow them in time."""
 
+from discover.dynamics.catalogue import System, add_noise, list_systems, load_system
 from discover.dynamics.integrators import simulate
 from discover.dynamics.lyapunov import (
     LyapunovSpectrum,
@@ -12,7 +13,11 @@ from discover.dynamics.valid_time import valid_prediction_time
 __all__ = [
     "LyapunovSpectrum",
     "Simulation",
+    "System",
+    "add_noise",
     "kaplan_yorke_dimension",
+    "list_systems",
+    "load_system",
     "lyapunov_spectrum",
     "simulate",
     "valid_prediction_time",
