@@ -16,12 +16,19 @@ from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory, as_trajectories, find_columns, take_columns
+from discover.observations import (
+    Trajectory,
+    as_trajectories,
+    find_columns,
+    take_columns,
+    velocity_name,
+)
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
 from discover.regression import STLSQ, Estimate, SparseRegressor, identify
 from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
 from discover.symbolic.model import Kind
+from discover.symbolic.second_order import with_kinematics
 from discover.typing import BoolArray, FloatArray
 
 __all__ = ["DiscreteSINDy", "SINDy"]
@@ -35,6 +42,7 @@ class _Sindy(BaseEstimator):
     """What continuous and discrete identification share."""
 
     _kind: Kind = "continuous"
+    order: int = 1
 
     library: Any
     regressor: Any
@@ -72,7 +80,7 @@ class _Sindy(BaseEstimator):
         """
         regressor, self.form_ = self._regressor(), self._form()
         runs = self._runs(X, t, u)
-        problem: Problem = self.form_.pose(runs, include_time=self.include_time)
+        problem = self._pose(runs)
         if problem.n_effective < _FEWEST_ROWS:
             warnings.warn(
                 f"{self._owner}: these data amount to {problem.n_effective:.1f} independent "
@@ -101,6 +109,11 @@ class _Sindy(BaseEstimator):
         self.symbolic_ = self._law(table, estimate, runs[0], problem.dt)
         return self
 
+    def _pose(self, runs: Sequence[Trajectory]) -> Problem:
+        options = {} if self.order == 1 else {"order": self.order}
+        problem: Problem = self.form_.pose(runs, include_time=self.include_time, **options)
+        return problem
+
     def _regressor(self) -> SparseRegressor:
         regressor = STLSQ() if self.regressor is None else self.regressor
         if not isinstance(regressor, SparseRegressor):
@@ -114,17 +127,26 @@ class _Sindy(BaseEstimator):
     def _law(
         self, table: TermTable, estimate: Estimate, run: Trajectory, dt: float | None
     ) -> SymbolicModel:
+        states = run.state_names
+        coefficients, support = estimate.coefficients, estimate.support
+        covariance, units = estimate.covariance, _units(run)
+        if self.order == 2:
+            velocities = tuple(map(velocity_name, states))
+            table, coefficients, support = with_kinematics(table, coefficients, support, velocities)
+            covariance = np.pad(covariance, [(len(states), 0)] * 2)
+            units |= _velocity_units(run)
+            states += velocities
         return SymbolicModel(
             table,
-            estimate.coefficients,
-            run.state_names,
+            coefficients,
+            states,
             run.control_names,
             time_name="t" if self.include_time else None,
             kind=self._kind,
             dt=dt,
-            support=estimate.support,
-            covariance=estimate.covariance,
-            units=_units(run),
+            support=support,
+            covariance=covariance,
+            units=units,
         )
 
     @property
@@ -132,7 +154,7 @@ class _Sindy(BaseEstimator):
         return type(self).__name__
 
     def _runs(self, X: Any, t: Any, u: Any) -> list[Trajectory]:
-        return as_trajectories(
+        runs = as_trajectories(
             X,
             t,
             u,
@@ -141,6 +163,17 @@ class _Sindy(BaseEstimator):
             controls=self.controls,
             owner=self._owner,
         )
+        if self.order not in (1, 2):
+            raise ValueError(f"{self._owner}: order must be 1 or 2; got {self.order!r}.")
+        names = {*runs[0].state_names, *runs[0].control_names}
+        taken = [name for name in runs[0].state_names if velocity_name(name) in names]
+        if self.order == 2 and taken:
+            raise ValueError(
+                f"{self._owner}: with order=2 the velocity of {taken[0]!r} is called "
+                f"{velocity_name(taken[0])!r}, and so is a column. Rename the column, leave it "
+                "out, or use order=1 where velocities were measured."
+            )
+        return runs
 
     def _table(self, problem: Problem) -> tuple[TermTable, BoolArray | None]:
         """Return the table of candidate terms, and which target may use which."""
@@ -177,6 +210,7 @@ class _Sindy(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_states) or (n_states,), table, or list of these
+            States; those of second-order laws include the velocities.
         u : array-like of shape (n_samples, n_controls), or list, optional
         t : float, array-like of shape (n_samples,), or list, optional
             Needed by laws that depend on time, and only by them.
@@ -232,7 +266,7 @@ class _Sindy(BaseEstimator):
             1 is perfect; a constant target scores 1 if it is met to rounding, else 0.
         """
         check_is_fitted(self, "symbolic_")
-        problem = self.form_.pose(self._runs(X, t, u), include_time=self.include_time)
+        problem = self._pose(self._runs(X, t, u))
         model: SymbolicModel = self.symbolic_
         states, controls = len(model.state_names), len(model.control_names)
         inputs = problem.inputs
@@ -241,6 +275,7 @@ class _Sindy(BaseEstimator):
             inputs[:, -1] if self.include_time else 0.0,
             inputs[:, states : states + controls] if controls else None,
         )
+        values = values[:, -len(problem.target_names) :]
         residual = ((problem.targets - problem.apply(values)) ** 2).sum(axis=0)
         total = ((problem.targets - problem.targets.mean(axis=0)) ** 2).sum(axis=0)
         rounding = 1e-20 * (problem.targets**2).sum(axis=0)
@@ -293,6 +328,10 @@ class SINDy(_Sindy):
         alternative to the argument `u`, made for pipelines and grid searches.
     include_time : bool, default=False
         Whether the library may use the time, as ``t``.
+    order : {1, 2}, default=1
+        With 2, the law is ``y'' = f(y, y', u, t)`` for measured coordinates ``y``; the
+        library knows their velocities as ``y_dot``, and the states of the law are the
+        coordinates followed by the velocities.
 
     Attributes
     ----------
@@ -317,6 +356,8 @@ class SINDy(_Sindy):
     >>> X = np.column_stack([np.cos(t), -np.sin(t)])
     >>> SINDy(names=["q", "p"]).fit(X, t).equations()
     ["q' =  1.000000...p", "p' = -1.000000...q"]
+    >>> SINDy("y, y_dot, y**3", names=["y"], order=2).fit(np.cos(t), t).equations()
+    ["y'' = -1.00000...y"]
     """
 
     def __init__(
@@ -329,6 +370,7 @@ class SINDy(_Sindy):
         control_names: Sequence[str] | None = None,
         controls: Sequence[str | int] | None = None,
         include_time: bool = False,
+        order: Literal[1, 2] = 1,
     ) -> None:
         self.library = library
         self.regressor = regressor
@@ -337,6 +379,7 @@ class SINDy(_Sindy):
         self.control_names = control_names
         self.controls = controls
         self.include_time = include_time
+        self.order = order
 
     def _form(self) -> Any:
         method = self.method
@@ -417,6 +460,13 @@ def _control_columns(X: Any, controls: Any, names: Any, t: Any) -> list[int] | N
         named = any(isinstance(item, str) for item in wanted)
         return None if named else [int(item) for item in wanted]
     return find_columns(labels, wanted, t, "SINDy")
+
+
+def _velocity_units(run: Trajectory) -> dict[str, str]:
+    """Return the units of velocities, where those of positions and time are known."""
+    unit_of, clock = zip(run.state_names, run.state_units, strict=True), run.time_unit
+    divided = f"({clock})" if clock and set(clock) & set("*/ ·") else clock
+    return {velocity_name(name): f"{unit}/{divided}" for name, unit in unit_of if unit and clock}
 
 
 def _units(run: Trajectory) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from discover.observations.columns import find_columns, read_names, take_columns
 from discover.observations.intake import as_trajectories
+from discover.observations.naming import velocity_name
 from discover.observations.trajectory import Trajectory, default_max_gap
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "find_columns",
     "read_names",
     "take_columns",
+    "velocity_name",
 ]

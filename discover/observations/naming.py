@@ -13,10 +13,18 @@ import numpy as np
 
 from discover.observations.place import Place
 
-__all__ = ["Column", "Columns", "read_columns", "refuse_repeats", "split_unit"]
+__all__ = [
+    "Column",
+    "Columns",
+    "read_columns",
+    "refuse_repeats",
+    "split_unit",
+    "velocity_name",
+]
 
 _HEADER_WITH_UNIT = re.compile(r"(?P<name>.*\S)\s*\[(?P<unit>[^\[\]]*)\]", re.DOTALL)
 TIME = "t"  # what expressions call time, so no column may
+_VELOCITY = "_dot"
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,11 @@ def split_unit(header: str) -> tuple[str, str | None]:
     if found is None:
         return header.strip(), None
     return found["name"].strip(), found["unit"].strip() or None
+
+
+def velocity_name(name: str) -> str:
+    """Return what expressions call the time derivative of a coordinate: ``y_dot``."""
+    return name + _VELOCITY
 
 
 def identifier(text: str) -> str:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from discover.exceptions import DataError
 from discover.kernels import terms as kernel
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory
+from discover.observations import Trajectory, velocity_name
 from discover.statistics import MonomialRows
 from discover.typing import FloatArray, IntArray
 
@@ -76,7 +76,10 @@ class Form(Protocol):
     """A recipe that poses a problem: strong, weak, map, increment."""
 
     def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
-        """Turn observations into a problem."""
+        """Turn observations into a problem.
+
+        A form for second-order laws also takes ``order=2``.
+        """
         ...
 
 
@@ -171,19 +174,27 @@ class DesignRows:
         return np.asarray(block @ theta)
 
 
-def input_rows(run: Trajectory, include_time: bool) -> FloatArray:
-    """Return states, controls and time side by side, shape (n_samples, n_inputs)."""
-    parts = [run.states]
+def input_rows(run: Trajectory, include_time: bool, states: FloatArray | None = None) -> FloatArray:
+    """Return states, controls and time side by side, shape (n_samples, n_inputs).
+
+    `states` stand for those of the run.
+    """
+    parts = [run.states if states is None else states]
     if run.controls is not None:
         parts.append(run.controls)
     if include_time:
         parts.append(run.times[:, None])
-    return run.states if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def input_names(run: Trajectory, include_time: bool) -> tuple[str, ...]:
-    """Return the names of the columns of :func:`input_rows`."""
-    return (*run.state_names, *run.control_names, *(("t",) if include_time else ()))
+def input_names(run: Trajectory, include_time: bool, order: int = 1) -> tuple[str, ...]:
+    """Return the names of the columns of :func:`input_rows`.
+
+    With second-order laws the velocities follow the states.
+    """
+    velocities = () if order == 1 else tuple(map(velocity_name, run.state_names))
+    time = ("t",) if include_time else ()
+    return (*run.state_names, *velocities, *run.control_names, *time)
 
 
 def usable_segments(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,13 @@ _MARGIN = 5.0  # windows smooth the error they measure, and runs differ
 class StrongForm(BaseEstimator):
     """Pose ``dx/dt = f(x)`` with estimated derivatives as the targets.
 
+    For second-order laws the differentiator is applied twice.
+
     Parameters
     ----------
     differentiator : optional
-        By default :class:`FiniteDifference` of order 4. Also those of pysindy and of the
-        package ``derivative``.
+        By default :class:`FiniteDifference` of order 4, or 6 for second-order laws. Also
+        those of pysindy and of the package ``derivative``.
     max_gap : float, optional
         Longest interval that is not a gap; see :class:`WeakForm`.
 
@@ -55,17 +56,21 @@ class StrongForm(BaseEstimator):
         self.differentiator = differentiator
         self.max_gap = max_gap
 
-    def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
+    def pose(
+        self, runs: Sequence[Trajectory], *, include_time: bool = False, order: int = 1
+    ) -> Problem:
         """Turn observations into a problem; see :meth:`WeakForm.pose`."""
+        if order not in (1, 2):
+            raise ValueError(f"StrongForm: order must be 1 or 2; got {order!r}.")
         method = as_differentiator(
-            FiniteDifference(4) if self.differentiator is None else self.differentiator
+            FiniteDifference(2 + 2 * order) if self.differentiator is None else self.differentiator
         )
         shortest = getattr(method, "fewest_samples", 3)
         pieces, notes = usable_segments(runs, shortest, "StrongForm", self.max_gap)
         inputs, targets = [], []
         for piece in pieces:
-            states, slopes = method.differentiate(piece.states, piece.times)
-            rows = input_rows(_with_states(piece, states), include_time)
+            states, slopes = _derivatives(method, piece, order)
+            rows = input_rows(piece, include_time, states)
             if not np.isfinite(slopes).all():
                 known = np.isfinite(slopes).all(axis=1)
                 rows, slopes = rows[known], slopes[known]
@@ -81,38 +86,45 @@ class StrongForm(BaseEstimator):
         return Problem(
             inputs=stacked(inputs),
             targets=stacked_targets,
-            input_names=input_names(runs[0], include_time),
+            input_names=input_names(runs[0], include_time, order),
             target_names=tuple(runs[0].state_names),
             kind="continuous",
             rows=None,
             edges=run_edges([len(rows) for rows in targets]),
             n_effective=min(float(len(stacked_targets)), max(time / (0.2 * period), 1.0)),
-            floor=_systematic_error(sample[0], method, period),
+            floor=_systematic_error(sample[0], method, period, order),
             left_out=notes,
         )
 
 
-def _with_states(run: Trajectory, states: FloatArray) -> Trajectory:
-    return run if states is run.states else replace(run, states=np.ascontiguousarray(states))
+def _derivatives(method: Any, run: Trajectory, order: int) -> tuple[FloatArray, FloatArray]:
+    """Return states and derivatives; for order 2 states with velocities, and accelerations."""
+    states, slopes = method.differentiate(run.states, run.times)
+    if order == 1:
+        return states, slopes
+    curvature = np.full_like(slopes, np.nan)
+    known = np.isfinite(slopes).all(axis=1)
+    curvature[known] = method.differentiate(slopes[known], run.times[known])[1]
+    return np.concatenate([states, slopes], axis=1), curvature
 
 
 def _head(run: Trajectory) -> Trajectory:
     return run.select(slice(0, _SAMPLES_FOR_SCALES)) if len(run) > _SAMPLES_FOR_SCALES else run
 
 
-def _systematic_error(run: Trajectory, method: Any, period: float) -> FloatArray:
+def _systematic_error(run: Trajectory, method: Any, period: float, order: int) -> FloatArray:
     """Compare derivatives with weak derivatives, in units of the derivatives.
 
     A margin times the root-mean-square difference over windows of half a period.
     """
-    slopes = method.differentiate(run.states, run.times)[1]
+    slopes = _derivatives(method, run, order)[1]
     m = min(int(0.25 * period / run.dt), (len(run) - 1) // 8)
     if m < _FEWEST_POINTS or not run.is_uniform or not np.isfinite(slopes).all():
         return np.asarray(1e-6 * np.sqrt(np.nanmean(slopes**2, axis=0)))
-    phi, slope = bump(m, _POWER, run.dt)
+    phi, slope = bump(m, _POWER, run.dt, order)
     windows = [
         sliding_window_view(rows, 2 * m + 1, axis=0)[:: max(1, m // 4)]
         for rows in (slopes, run.states)
     ]
-    difference = windows[0] @ phi + windows[1] @ slope
+    difference = windows[0] @ phi - (-1.0) ** order * (windows[1] @ slope)
     return np.asarray(_MARGIN * np.sqrt(np.mean(difference**2, axis=0)))

@@ -23,6 +23,7 @@ from discover.problems.base import (
     usable_segments,
 )
 from discover.problems.scales import noise_level, spread, time_scale
+from discover.problems.velocities import choose_cutoff, smooth_positions, with_velocities
 from discover.typing import FloatArray
 
 __all__ = ["WeakForm"]
@@ -41,11 +42,16 @@ _HALVING = 2.0**-7
 
 @dataclass(frozen=True)
 class Windows:
-    """Resolved numbers of a weak form: width, spacing (time) and power of the bump."""
+    """Resolved numbers of a weak form: width, spacing (time) and power of the bump.
+
+    Also the order of the law and, for the second, the period below which motion is noise.
+    """
 
     width: float
     spacing: float
     power: int
+    order: int = 1
+    cutoff: float = 0.0
 
 
 class WeakForm(BaseEstimator):
@@ -80,6 +86,12 @@ class WeakForm(BaseEstimator):
 
     The floor of the problem is the accuracy of its rows: 1e-6, or, where that is more, a
     share of what leaving out every second sample does to them (Richardson's argument).
+
+    For second order the windows are twice as wide and phi carries both derivatives. The
+    velocities in the library are those of a quintic spline through the samples, so that
+    terms linear in them (``y_dot``, ``y*y_dot``) amount to another integration by parts;
+    noisy samples are smoothed first, as far as windows cannot see it.
+
     Overlapping windows are not independent: the effective number of rows is the total time
     divided by the width.
     """
@@ -97,7 +109,9 @@ class WeakForm(BaseEstimator):
         self.power = power
         self.max_gap = max_gap
 
-    def pose(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Problem:
+    def pose(
+        self, runs: Sequence[Trajectory], *, include_time: bool = False, order: int = 1
+    ) -> Problem:
         """Turn observations into a problem.
 
         Parameters
@@ -105,6 +119,9 @@ class WeakForm(BaseEstimator):
         runs : sequence of Trajectory
         include_time : bool, default=False
             Whether time is a column of the inputs.
+        order : {1, 2}, default=1
+            With 2, the targets are second derivatives and the inputs hold, after the
+            states, their velocities (``y_dot``).
 
         Returns
         -------
@@ -116,7 +133,7 @@ class WeakForm(BaseEstimator):
             If no stretch of the data has two complete samples.
         """
         pieces, notes = usable_segments(runs, _SHORTEST, "WeakForm", self.max_gap)
-        windows, noise = self._resolve(pieces)
+        windows, noise = self._resolve(pieces, order)
         posed = [_pose_run(piece, windows, noise, include_time) for piece in pieces]
         operator = _block_diagonal([p.phi for p in posed])
         targets = np.concatenate([p.targets for p in posed])
@@ -126,7 +143,7 @@ class WeakForm(BaseEstimator):
         return Problem(
             inputs=stacked([p.inputs for p in posed]),
             targets=targets,
-            input_names=input_names(runs[0], include_time),
+            input_names=input_names(runs[0], include_time, order),
             target_names=tuple(runs[0].state_names),
             kind="continuous",
             rows=operator,
@@ -144,18 +161,21 @@ class WeakForm(BaseEstimator):
             windows.width, spacing=windows.spacing, power=windows.power, max_gap=self.max_gap
         )
 
-    def _resolve(self, pieces: Sequence[Trajectory]) -> tuple[Windows, float]:
+    def _resolve(self, pieces: Sequence[Trajectory], order: int = 1) -> tuple[Windows, float]:
         """Return the windows, and the noise relative to the spread of the data."""
+        if order not in (1, 2):
+            raise ValueError(f"WeakForm: order must be 1 or 2; got {order!r}.")
         sigma = noise_level(pieces)
         wide = spread(pieces)
         size = np.max([np.abs(p.states).max(axis=0) for p in pieces], axis=0)
         varies = wide > 1e-12 * size
         noise = float(np.max(sigma[varies] / wide[varies], initial=0.0))
         longest = max(float(p.times[-1] - p.times[0]) for p in pieces)
+        period = time_scale(pieces, sigma)
         total = sum(float(p.times[-1] - p.times[0]) for p in pieces)
         if self.width == "auto":
             share = float(np.interp(np.log10(max(noise, 1e-12)), [-5, -2], [0.5, 0.2]))
-            width = min(share * time_scale(pieces, sigma), longest / 4, total / _FEWEST_WINDOWS)
+            width = min(order * share * period, longest / 4, total / _FEWEST_WINDOWS)
             width = max(width, _LEAST_INTERVALS * max(pieces, key=len).dt)
         else:
             width = _positive("width", self.width)
@@ -165,10 +185,14 @@ class WeakForm(BaseEstimator):
             spacing = _positive("spacing", self.spacing)
         if self.power == "auto":
             m = max(width / 2 / max(pieces, key=len).dt, float(_FEWEST_POINTS))
-            power = _bump_power(m, float(np.clip(1e-2 * noise, 1e-12, 1e-4)))
+            power = _bump_power(m, float(np.clip(1e-2 * noise, 1e-12, 1e-4))) + order - 1
         else:
             power = int(_positive("power", self.power))
-        return Windows(width, spacing, power), noise
+        if power < order:
+            raise ValueError(f"WeakForm: power must be at least {order} here; got {power}.")
+        cutoff = 0.0 if order == 1 else choose_cutoff(pieces, sigma, period, width)
+        # second derivatives show what a cubic spline does between the samples: take a quintic
+        return Windows(width, spacing, power, order, cutoff), noise if order == 1 else 0.0
 
 
 def _positive(name: str, value: float) -> float:
@@ -198,38 +222,50 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
     interpolate = not run.is_uniform or width / 2 / run.dt < _FEWEST_POINTS
     if interpolate:
         inputs, times = _interpolated(run, width, noise, include_time)
+    states = inputs[:, : run.n_states]
     dt = float(times[-1] - times[0]) / (len(times) - 1)
     m = min(max(1, round(width / 2 / dt)), (len(times) - 1) // 2)
     step = max(1, round(windows.spacing / dt))
     starts = np.arange(0, len(times) - 2 * m, step, dtype=np.int64)
-    phi, slope = bump(m, windows.power, dt)
-    states = inputs[:, : run.n_states]
-    targets = -np.asarray(_windowed(starts, slope, len(times)) @ states)
+    phi, slope = bump(m, windows.power, dt, windows.order)
+    sign = (-1.0) ** windows.order
+    targets = sign * np.asarray(_windowed(starts, slope, len(times)) @ states)
     few = slice(None, None, max(1, len(starts) // _MOST_CHECKED))
     if interpolate:
         coarse = _interpolated(run, width, noise, False, every=2)[0][:, : run.n_states]
-        share = 0.5 ** (_spline_degree(len(run), noise) + 1)
+        # a spline of degree k gives the second derivative to order k - 1
+        share = 0.5 ** (_spline_degree(len(run), noise) + 3 - 2 * windows.order)
     else:
         phi_2, slope_2 = phi.copy(), slope.copy()
         phi_2[1::2], slope_2[1::2] = 0.0, 0.0
         slope, coarse, share = slope_2 / phi_2.sum(), states, _HALVING
-    halved = -np.asarray(_windowed(starts[few], slope, len(times)) @ coarse)
+    halved = sign * np.asarray(_windowed(starts[few], slope, len(times)) @ coarse)
     error = share * np.sqrt(np.mean((halved - targets[few]) ** 2, axis=0))
     rounding = 4 * np.finfo(float).eps * np.abs(slope).sum() * np.abs(states).max(axis=0)
     error = np.maximum(error, rounding)
+    if windows.order == 2:
+        smooth = smooth_positions(run.states, run.times, windows.cutoff)
+        motion = with_velocities(smooth, run.times, times)
+        inputs = np.concatenate([*motion, inputs[:, run.n_states :]], axis=1)
     return _Posed(inputs, _windowed(starts, phi, len(times)), targets, error)
 
 
-def bump(m: int, power: int, dt: float) -> tuple[FloatArray, FloatArray]:
+def bump(m: int, power: int, dt: float, order: int = 1) -> tuple[FloatArray, FloatArray]:
     """Return quadrature weights of phi (summing to one) and of its derivative.
 
-    For ``phi = (1 - s**2)**power`` on ``2 m + 1`` samples of spacing `dt`.
+    For ``phi = (1 - s**2)**power`` on ``2 m + 1`` samples of spacing `dt`; the first or
+    the second derivative.
     """
     s = np.arange(-m, m + 1) / m
-    phi = (1 - s**2) ** power
-    slope = -2 * power * s * (1 - s**2) ** (power - 1) / (m * dt)
+    inner = 1 - s**2
+    phi = inner**power
+    if order == 1:
+        slope = -2 * power * s * inner ** (power - 1)
+    else:
+        slope = 4 * power * (power - 1) * s**2 * inner ** (power - 2)
+        slope -= 2 * power * inner ** (power - 1)
     total = phi.sum()
-    return phi / total, slope / total
+    return phi / total, slope / (total * (m * dt) ** order)
 
 
 def _windowed(starts: NDArray[np.int64], weights: FloatArray, n_samples: int) -> csr_array:

@@ -122,7 +122,8 @@ def latex_lines(
     """
     model = model.pruned()
     terms = _term_texts(model)
-    return [_equation(model, i, terms, digits, align) for i in range(len(model.target_names))]
+    said = [i for i in range(len(model.target_names)) if i not in model.velocities]
+    return [_equation(model, i, terms, digits, align) for i in said]
 
 
 def _equation(
@@ -158,7 +159,10 @@ def _visible(text: str) -> int:
 
 
 def _left_side(model: SymbolicModel, target: int) -> str:
-    base, below = _name_parts(model.target_names[target])
+    coordinate = next((i for i, j in model.velocities.items() if j == target), None)
+    base, below = _name_parts(model.target_names[target if coordinate is None else coordinate])
+    if coordinate is not None:
+        return _subscripted(rf"\ddot{{{base}}}", below)
     if model.kind == "continuous":
         return _subscripted(rf"\dot{{{base}}}", below)
     if model.kind == "map":
@@ -238,8 +242,10 @@ def _term_texts(model: SymbolicModel) -> list[str]:
     table = model.table
     step = ["k"] if model.kind in ("map", "increment") else []
     names = []
-    for name in table.inputs:
-        base, below = _name_parts(name)
+    coordinates = {j: i for i, j in model.velocities.items()}
+    for place in range(table.n_inputs):
+        base, below = _name_parts(table.inputs[coordinates.get(place, place)])
+        base = rf"\dot{{{base}}}" if place in coordinates else base
         names.append(_subscripted(base, below + step))
     texts = _Writer(table, names).texts
     chosen = [texts[slot] for slot in table.outputs.tolist()]

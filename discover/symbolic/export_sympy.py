@@ -24,6 +24,9 @@ def to_sympy(
 ) -> list[Any]:
     """Return the law as sympy objects, one per target.
 
+    The exception are equations of second-order laws, ``Eq(Derivative(y(t), (t, 2)), ...)``
+    in ``y(t)`` and ``Derivative(y(t), t)``: there is one for each coordinate.
+
     Parameters
     ----------
     model : SymbolicModel
@@ -64,7 +67,8 @@ def to_sympy(
     if form == "expr":
         return sides
     lefts = _left_sides(model, clock, inputs)
-    return [sympy.Eq(a, b, evaluate=False) for a, b in zip(lefts, sides, strict=True)]
+    said = [i for i in range(len(sides)) if i not in model.velocities]
+    return [sympy.Eq(lefts[i], sides[i], evaluate=False) for i in said]
 
 
 def parameters(model: SymbolicModel) -> dict[Any, tuple[float, float]]:
@@ -112,6 +116,8 @@ def _inputs(model: SymbolicModel, form: str) -> tuple[Any, list[Any]]:
     if form == "expr" or model.kind == "direct":
         return clock, [sympy.Symbol(name, real=True) for name in model.table.inputs]
     inputs = [sympy.Function(n)(clock) for n in (*model.state_names, *model.control_names)]
+    for coordinate, velocity in model.velocities.items():
+        inputs[velocity] = sympy.Derivative(inputs[coordinate], clock)
     if model.time_name is not None:
         inputs.append(clock if continuous else sympy.Symbol(model.time_name, real=True))
     return clock, inputs

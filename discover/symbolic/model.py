@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from discover.kernels import terms as kernel
 from discover.libraries.termtable import TermTable, TermTableBuilder
-from discover.observations import read_names
+from discover.observations import read_names, velocity_name
 from discover.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -139,9 +139,32 @@ class SymbolicModel:
 
     @property
     def complexity(self) -> int:
-        """Number of terms in the law, over all equations."""
+        """Number of terms in the law, over all equations that say something.
+
+        The equation ``y' = y_dot`` of a second-order law says nothing.
+        """
         assert self.support is not None
-        return int(self.support.sum())
+        return int(self.support.sum()) - len(self.velocities)
+
+    @cached_property
+    def velocities(self) -> dict[int, int]:
+        """For each coordinate of a second-order law, where its velocity is among the states.
+
+        A state ``y`` is such a coordinate when its equation is exactly ``y' = y_dot``.
+        """
+        if self.kind != "continuous":
+            return {}
+        assert self.support is not None
+        places = {name: i for i, name in enumerate(self.state_names)}
+        found = {}
+        for i, name in enumerate(self.state_names):
+            j = places.get(velocity_name(name))
+            terms = np.flatnonzero(self.support[i])
+            if j is None or len(terms) != 1 or self.table.outputs[terms[0]] != j:
+                continue
+            if self.coefficients[i, terms[0]] == 1 and not self.standard_errors[i, terms[0]] > 0:
+                found[i] = j
+        return found
 
     @cached_property
     def standard_errors(self) -> FloatArray:

@@ -52,7 +52,7 @@ def equations_text(model: SymbolicModel) -> str:
 
 
 def equation_lines(model: SymbolicModel, width: int | None = _WIDTH) -> list[str]:
-    """Return one aligned text per equation.
+    """Return one aligned text per equation; a second-order equation is one.
 
     Parameters
     ----------
@@ -70,11 +70,13 @@ def equation_lines(model: SymbolicModel, width: int | None = _WIDTH) -> list[str
     Digits follow the standard errors, as in ``h' =  0.547(12) h``; a term of the law is
     printed even where its coefficient is 0.
     """
-    lefts = [_LEFT[model.kind].format(name) for name in model.target_names]
-    indent = max(map(len, lefts), default=0)
+    lefts = dict(enumerate(_LEFT[model.kind].format(name) for name in model.target_names))
+    for coordinate, velocity in model.velocities.items():
+        lefts[velocity] = lefts.pop(coordinate) + "'"
+    indent = max(map(len, lefts.values()), default=0)
     return [
         _wrapped(f"{left:<{indent}} =", list(_signed_terms(model, i)), width)
-        for i, left in enumerate(lefts)
+        for i, left in sorted(lefts.items())
     ]
 
 
@@ -244,6 +246,7 @@ def coefficient_table(model: SymbolicModel) -> Any:
     import pandas as pd
 
     active = np.argwhere(np.asarray(model.support)).tolist()
+    active = [pair for pair in active if pair[0] not in model.velocities]
     rows = []
     for i, k in active:
         value, error = float(model.coefficients[i, k]), float(model.standard_errors[i, k])
