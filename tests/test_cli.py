@@ -1,14 +1,17 @@
 """The command line: what it prints, writes and returns."""
 
+import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 import discover
-from discover import SymbolicModel, bench, cli
+from discover import SymbolicLibrary, SymbolicModel, bench, cli
 from discover.bench import Row
-from discover.exceptions import DataError
+from discover.exceptions import DataError, DataWarning
+from discover.symbolic.model_file import to_json
 
 
 @pytest.fixture
@@ -51,14 +54,12 @@ def test_version_is_that_of_the_package(module):
     "arguments", [[], ["fly"], ["bench"], ["bench", "speed"], ["demo", "--where", "x"]]
 )
 def test_misuse_exits_with_two_and_the_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
-    assert "usage: discover" in capsys.readouterr().err
+    assert cli.main(arguments) == 2
+    assert "Usage: discover" in capsys.readouterr().err
 
 
 def test_the_command_line_starts_without_numpy():
-    code = "import sys, discover.cli; sys.exit('numpy' in sys.modules)"
+    code = "import sys, discover.cli as c; c.main(['--help']); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -78,10 +79,30 @@ def test_value_errors_of_our_own_are_messages(capsys):
     )
 
 
-def test_errors_of_others_keep_their_traceback(monkeypatch):
+def test_a_defect_is_one_line_and_its_traceback_is_for_those_who_ask(monkeypatch, capsys):
     monkeypatch.setattr(bench, "measure", raising(ValueError("not ours")))
-    with pytest.raises(ValueError, match="not ours"):
-        cli.main(["bench", "fit"])
+    assert cli.main(["bench", "fit"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("discover: unexpected failure: ValueError: not ours.")
+    monkeypatch.setenv("DISCOVER_TRACEBACK", "1")
+    assert cli.main(["bench", "fit"]) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_our_warnings_are_notes_and_those_of_others_are_not_shown(monkeypatch, capsys):
+    def measure(name, *, quick=False):
+        warnings.warn("three rows were left out", DataWarning, stacklevel=1)
+        warnings.warn("deprecated in another package", RuntimeWarning, stacklevel=1)
+        return []
+
+    monkeypatch.setattr(bench, "measure", measure)
+    assert cli.main(["bench", "fit"]) == 0
+    assert capsys.readouterr().err == "discover: note: three rows were left out\n"
+
+
+def test_messages_cannot_move_the_cursor(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path / "a\x1b[2Jb\r.json")]) == 2
+    assert capsys.readouterr().err.rstrip("\n").isprintable()
 
 
 def test_a_place_that_cannot_be_written_is_a_message(tmp_path, capsys):
@@ -172,3 +193,51 @@ def test_demo_ends_with_commands_that_work(demo):
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "hare*lynx" in done.stdout
+
+
+# -- show --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def law(demo):
+    return SymbolicModel.load(demo[1] / "law.json")
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ([], lambda law: repr(law)),
+        (["--latex"], lambda law: law.to_latex()),
+        (["--c"], lambda law: law.to_c()),
+        (["--python"], lambda law: law.to_python()),
+        (["--table"], lambda law: law.coefficient_table().to_csv(index=False)),
+        (["--sympy"], lambda law: "\n".join(map(str, law.to_sympy()))),
+        (["--json"], lambda law: to_json(law)),
+    ],
+)
+def test_show_prints_the_law_in_the_form_asked_for(demo, law, form, text, capsys):
+    assert cli.main(["show", str(demo[1] / "law.json"), *form]) == 0
+    assert capsys.readouterr().out == text(law).rstrip("\n") + "\n"
+
+
+def test_show_gives_one_form_at_a_time(demo, capsys):
+    assert cli.main(["show", str(demo[1] / "law.json"), "--c", "--latex"]) == 2
+    assert "choose one of --latex, --c" in capsys.readouterr().err
+
+
+# -- doctor ------------------------------------------------------------------------
+
+
+def test_doctor_fits_a_law_whose_answer_is_known(capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["well"] is True
+    assert "4 terms of 4" in told["findings"][-1]["found"]
+
+
+def test_doctor_fails_where_the_answer_is_wrong(monkeypatch, capsys):
+    wrong = SymbolicModel(SymbolicLibrary("q, p").build(["q", "p"]), [[1, 2], [-2, 1]], ["q", "p"])
+    fitted = type("Fitted", (), {"symbolic_": wrong})
+    monkeypatch.setattr("discover.sindy.SINDy.fit", lambda self, X, t: fitted)
+    assert cli.main(["doctor"]) == 1
+    assert "! a known law" in capsys.readouterr().out
