@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from discover.problems import Transition as Transition
     from discover.problems import WeakForm as WeakForm
     from discover.regression import STLSQ as STLSQ
+    from discover.regression import EnsembleRegressor as EnsembleRegressor
     from discover.sindy import DiscreteSINDy as DiscreteSINDy
     from discover.sindy import SINDy as SINDy
     from discover.statistics import SufficientStatistics as SufficientStatistics
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BlockedSplit": "discover.interop",
     "DiscreteSINDy": "discover.sindy",
+    "EnsembleRegressor": "discover.regression",
     "FiniteDifference": "discover.problems",
     "FourierLibrary": "discover.libraries",
     "PolynomialLibrary": "discover.libraries",

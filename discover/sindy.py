@@ -150,6 +150,27 @@ class _Sindy(BaseEstimator):
         )
 
     @property
+    def members_(self) -> list[SymbolicModel]:
+        """The laws of the members of an ensemble, each a model of its own."""
+        members = self._of_ensemble("member_coef_")
+        model: SymbolicModel = self.symbolic_
+        return [model.with_coefficients(coefficients) for coefficients in members]
+
+    @property
+    def inclusion_probabilities_(self) -> FloatArray:
+        """Share of the members that use each term, shape (n_targets, n_terms)."""
+        return self._of_ensemble("inclusion_probabilities_")
+
+    def _of_ensemble(self, name: str) -> FloatArray:
+        regressor = getattr(self, "regressor_", None)
+        if not hasattr(regressor, name):
+            raise AttributeError(
+                f"{self._owner}: only a fitted model with regressor=EnsembleRegressor(...) has "
+                f"members; this one has {regressor or self.regressor!r}."
+            )
+        return np.asarray(getattr(regressor, name))
+
+    @property
     def _owner(self) -> str:
         return type(self).__name__
 

@@ -146,6 +146,8 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
 
     #: How many blocks of rows the regressor weighs; None for as many as statistics keep.
     n_blocks: ClassVar[int | None] = None
+    #: Whether its coefficients are least squares on the support, to be polished with the rows.
+    polishes: ClassVar[bool] = True
 
     @abstractmethod
     def fit_statistics(
@@ -285,6 +287,8 @@ def identify(
         if strict:
             raise
         warnings.warn(f"{type(regressor).__name__}: {error}", DataWarning, stacklevel=3)
+        return estimate
+    if not regressor.polishes:
         return estimate
     return _polished(source, estimate, equations)
 

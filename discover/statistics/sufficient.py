@@ -196,19 +196,28 @@ class SufficientStatistics:
         )
         return merged._coarsened()
 
+    def merged(self, n_blocks: int) -> SufficientStatistics:
+        """Return the statistics with neighbouring blocks merged to at most `n_blocks`.
+
+        Blocks that are longer than their share stay, so the lengths even out as data come in.
+        """
+        if self.n_blocks <= n_blocks:
+            return self
+        middle = np.cumsum(self.counts) - 0.5 * self.counts
+        place = (middle * (n_blocks / max(self.n_samples, 1e-300))).astype(np.int64)
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        return replace(
+            self,
+            moments=np.add.reduceat(self.moments, first),
+            counts=np.add.reduceat(self.counts, first),
+            lagged=None if self.lagged is None else np.add.reduceat(self.lagged, first),
+            ends=None if self.ends is None else np.add.reduceat(self.ends, first),
+        )
+
     def _coarsened(self) -> SufficientStatistics:
-        """Merge neighbouring blocks until there are few enough."""
-        stats = self
-        while stats.n_blocks > most_blocks(stats.moments.shape[1]):
-            pairs = np.arange(0, stats.n_blocks, 2)
-            stats = replace(
-                stats,
-                moments=np.add.reduceat(stats.moments, pairs),
-                counts=np.add.reduceat(stats.counts, pairs),
-                lagged=None if stats.lagged is None else np.add.reduceat(stats.lagged, pairs),
-                ends=None if stats.ends is None else np.add.reduceat(stats.ends, pairs),
-            )
-        return stats
+        """Merge neighbouring blocks once there are too many, to half as many as may be."""
+        most = most_blocks(self.moments.shape[1])
+        return self if self.n_blocks <= most else self.merged(max(1, most // 2))
 
 
 def most_blocks(m: int) -> int:
