@@ -10,6 +10,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from discover.dynamics import Simulation as Simulation
     from discover.interop import BlockedSplit as BlockedSplit
+    from discover.interop import ForeignRegressor as ForeignRegressor
+    from discover.interop.pysindy import from_pysindy as from_pysindy
+    from discover.interop.pysindy import to_pysindy as to_pysindy
     from discover.libraries import FourierLibrary as FourierLibrary
     from discover.libraries import PolynomialLibrary as PolynomialLibrary
     from discover.libraries import ReducedLibrary as ReducedLibrary
@@ -36,6 +39,7 @@ _HOMES = {
     "DiscreteSINDy": "discover.sindy",
     "EnsembleRegressor": "discover.regression",
     "FiniteDifference": "discover.problems",
+    "ForeignRegressor": "discover.interop",
     "FourierLibrary": "discover.libraries",
     "PolynomialLibrary": "discover.libraries",
     "ReducedLibrary": "discover.libraries",
@@ -52,7 +56,9 @@ _HOMES = {
     "Trajectory": "discover.observations",
     "Transition": "discover.problems",
     "WeakForm": "discover.problems",
+    "from_pysindy": "discover.interop.pysindy",
     "load_hare_lynx": "discover.observations.datasets",
+    "to_pysindy": "discover.interop.pysindy",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

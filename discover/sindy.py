@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from discover.exceptions import DataWarning
+from discover.interop import as_regressor
+from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
 from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.algebra import union
 from discover.libraries.termtable import TermTable
@@ -116,12 +118,7 @@ class _Sindy(BaseEstimator):
 
     def _regressor(self) -> SparseRegressor:
         regressor = STLSQ() if self.regressor is None else self.regressor
-        if not isinstance(regressor, SparseRegressor):
-            raise TypeError(
-                f"{self._owner}: regressor must be one of discover's, such as STLSQ(); got "
-                f"{regressor!r} of {type(regressor).__module__}."
-            )
-        copy: SparseRegressor = clone(regressor)
+        copy: SparseRegressor = clone(as_regressor(regressor, self._owner))
         return copy
 
     def _law(
@@ -335,9 +332,10 @@ class SINDy(_Sindy):
     ----------
     library : FeatureLibrary, str or mapping, optional
         Candidate terms, for all states or ``{state: library}``; text is read as by
-        :class:`SymbolicLibrary`. By default polynomials of degree 2.
+        :class:`SymbolicLibrary`. By default polynomials of degree 2. Also pysindy's.
     regressor : SparseRegressor, optional
-        By default :class:`STLSQ` with its automatic threshold.
+        By default :class:`STLSQ` with its automatic threshold. Also optimizers of pysindy
+        and linear regressors of scikit-learn, see :class:`ForeignRegressor`.
     method : {"auto", "weak", "derivative"}, form, or differentiator, default="auto"
         How the law is confronted with the data: the weak form ("auto", "weak", or a
         :class:`WeakForm`), or estimated derivatives ("derivative" for fourth-order
@@ -467,6 +465,8 @@ class DiscreteSINDy(_Sindy):
 
 
 def _as_library(library: Any) -> Any:
+    if is_pysindy_library(library):
+        return TranslatedLibrary(library)
     return SymbolicLibrary(library) if isinstance(library, str) else library
 
 

@@ -239,7 +239,7 @@ class NormalEquations:
             low, high, weakest, worst = singular[-1], singular[0], right[-1], _WORST_SUPPORT
         if low * worst > high:
             return
-        condition = high / max(low, np.finfo(float).tiny)
+        condition = float(high) / max(float(low), float(np.finfo(float).tiny))
         active = np.flatnonzero(support)
         first, second = active[np.argsort(-np.abs(weakest))[:2]]
         raise NotIdentifiableError(

@@ -4,8 +4,10 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pysindy
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import OrthogonalMatchingPursuit
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -15,6 +17,7 @@ from discover import (
     BlockedSplit,
     DiscreteSINDy,
     EnsembleRegressor,
+    ForeignRegressor,
     FourierLibrary,
     PolynomialLibrary,
     ReducedLibrary,
@@ -36,6 +39,8 @@ REGRESSORS = [
     STLSQ(0.1, threshold_on="coefficient", ridge=0.01),
     STLSQ(shared=True),
     STLSQ(criterion="bic"),
+    ForeignRegressor(OrthogonalMatchingPursuit(fit_intercept=False)),
+    ForeignRegressor(pysindy.SR3()),
 ]
 ENSEMBLES = [
     EnsembleRegressor(n_members=20, random_state=0),
