@@ -163,7 +163,7 @@ def as_regressor(regressor: Any, owner: str = "SINDy") -> SparseRegressor:
     """
     if isinstance(regressor, SparseRegressor):
         return regressor
-    if isinstance(regressor, type) or not callable(getattr(regressor, "fit", None)):
+    if isinstance(regressor, type) or not callable(getattr(regressor, "predict", None)):
         raise TypeError(
             f"{owner}: regressor must be one of discover's, such as STLSQ(), or a linear "
             f"regressor of pysindy or scikit-learn; got {regressor!r}."
