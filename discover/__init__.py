@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from discover.libraries import SymbolicLibrary as SymbolicLibrary
     from discover.observations import Trajectory as Trajectory
     from discover.observations.datasets import load_hare_lynx as load_hare_lynx
+    from discover.observations.readers import read_runs as read_runs
     from discover.problems import FiniteDifference as FiniteDifference
     from discover.problems import SavitzkyGolay as SavitzkyGolay
     from discover.problems import SmoothingSpline as SmoothingSpline
@@ -59,6 +60,7 @@ _HOMES = {
     "from_pysindy": "discover.interop.pysindy",
     "load_hare_lynx": "discover.observations.datasets",
     "to_pysindy": "discover.interop.pysindy",
+    "read_runs": "discover.observations.readers",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

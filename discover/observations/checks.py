@@ -109,7 +109,7 @@ def _time_error(times: FloatArray, row: int, place: Place) -> Exception:
     if np.isnan(now):
         return _missing_time(row, place)
     found = f"{now!r} after {before!r} (row {row - 1})"
-    advice = "Several experiments in one table? Pass a list of runs."
+    advice = f"Several experiments in one table? {place.split}"
     if now == before:
         found = f"{now!r} again, as in row {row - 1}"
         advice = f"Average or drop repeated samples. {advice}"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load_hare_lynx"]
+__all__ = ["load_hare_lynx", "path_of_hare_lynx"]
+
+
+def path_of_hare_lynx() -> Path:
+    """Return the path of the file that :func:`load_hare_lynx` reads."""
+    return Path(str(files("discover.observations") / "data" / "lynx_hare.csv"))
 
 
 def load_hare_lynx() -> pd.DataFrame:
@@ -42,6 +48,5 @@ def load_hare_lynx() -> pd.DataFrame:
     """
     import pandas as pd
 
-    path = files("discover.observations") / "data" / "lynx_hare.csv"
-    with path.open(encoding="utf-8") as file:
-        return pd.read_csv(file, index_col="year", dtype={"hare": float, "lynx": float})
+    dtype = {"hare": float, "lynx": float}
+    return pd.read_csv(path_of_hare_lynx(), index_col="year", dtype=dtype)

@@ -21,6 +21,8 @@ class Place:
         Position of the run, counted from 0; None when there is only one.
     data, clock, inputs : str
         The owner's names for the states, the times and the controls.
+    split : str
+        What to do with several experiments in one table.
     """
 
     owner: str
@@ -28,6 +30,7 @@ class Place:
     data: str = "X"
     clock: str = "t"
     inputs: str = "u"
+    split: str = "Pass a list of runs."
 
     def error(
         self,

@@ -1,0 +1,215 @@
+"""``discover fit``: runs, a law, a check on what was held out, files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from discover.cli import data
+from discover.cli.app import app, examples
+
+if TYPE_CHECKING:
+    from discover.observations import Trajectory
+
+_FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
+_HOLD_OUT = 0.2
+_EXAMPLES = examples(
+    "discover fit lynx_hare.csv --time year",
+    "discover fit tank.csv -t t -s h1,h2 -u pump --library 'sqrt(h1), sqrt(h2), pump, h1, h2'",
+    "discover fit silverbox.csv --rate 610.35 -s V2 -u V1 --degree 3 --rows 40650:127400",
+    "discover fit a.csv b.csv --time 'time [s]' --out law/",
+    "discover fit runs.parquet --run experiment --json",
+)
+
+
+@app.command(epilog=_EXAMPLES)
+def fit(
+    files: data.Files,
+    time: data.Time = None,
+    rate: data.Rate = None,
+    dt: data.Dt = None,
+    state: data.States = None,
+    inputs: data.Inputs = None,
+    run: data.Run = None,
+    rows: data.Rows = None,
+    encoding: data.Encoding = None,
+    library: Annotated[
+        str | None, typer.Option("--library", "-l", metavar="TERMS", help="'x, x*y, sin(x)'")
+    ] = None,
+    degree: Annotated[
+        int | None, typer.Option(min=0, max=12, help="Polynomials up to this degree. [default: 2]")
+    ] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="A law from one sample to the next, not in time.")
+    ] = False,
+    method: Annotated[
+        str, typer.Option(metavar="FORM", help="weak (no derivative is taken) or derivative.")
+    ] = "weak",
+    regressor: Annotated[
+        str, typer.Option(metavar="NAME", help="How terms are chosen: stlsq, ...")
+    ] = "stlsq",
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=0.9, help="Share at the end of every run that is kept for the check. "
+            f"[default: {_HOLD_OUT}, or 0 below {_FEWEST_TO_HOLD_OUT} samples]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the law and its tables there.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:  # fmt: skip
+    """Find the law behind measurements."""
+    table = data.Table(files, time, rate, dt, state, inputs, run, rows, encoding)
+    estimator = _estimator(library, degree, steps, method, regressor)
+    if out is not None:
+        _refuse_unwritable(out)
+    runs = table.read()
+    training, held_out = _split(runs, holdout)
+    model = estimator.fit(training)
+    result = Result(model, training, held_out)
+    typer.echo(_as_json(result) if as_json else _as_text(result, runs))
+    if out is not None:
+        written = _write(result, out)
+        if not as_json:
+            typer.echo(f"\nWritten to {out}: {', '.join(written)}")
+
+
+class Result(NamedTuple):
+    """A law, the runs it was learnt from, and those it has not seen."""
+
+    model: Any
+    training: list[Trajectory]
+    held_out: list[Trajectory]
+
+
+# -- what to fit -----------------------------------------------------------------------
+
+
+def _estimator(
+    library: str | None, degree: int | None, steps: bool, method: str, regressor: str
+) -> Any:
+    """Compose the estimator; imports come after the options have been looked at."""
+    if method not in ("weak", "derivative"):
+        raise typer.BadParameter(f"{method!r} is not weak or derivative.", param_hint="--method")
+    from discover.sindy import DiscreteSINDy, SINDy
+
+    options: dict[str, Any] = {
+        "library": _library(library, degree),
+        "regressor": _regressor(regressor),
+        "include_time": library is not None and re.search(r"\bt\b", library) is not None,
+    }
+    return DiscreteSINDy(**options) if steps else SINDy(**options, method=method)
+
+
+def _library(text: str | None, degree: int | None) -> Any:
+    from discover.libraries import PolynomialLibrary, SymbolicLibrary
+
+    if text is None:
+        return PolynomialLibrary(2 if degree is None else degree)
+    terms = SymbolicLibrary(text)
+    return terms if degree is None else PolynomialLibrary(degree) + terms
+
+
+def _regressor(name: str) -> Any:
+    """Find a regressor by name, in any case."""
+    from discover import regression
+
+    known = {
+        item.__name__.casefold(): item
+        for item in vars(regression).values()
+        if isinstance(item, type)
+        and issubclass(item, regression.SparseRegressor)
+        and item is not regression.SparseRegressor
+    }
+    if name.casefold() not in known:
+        listed = ", ".join(sorted(known))
+        raise typer.BadParameter(f"{name!r} is not one of {listed}.", param_hint="--regressor")
+    return known[name.casefold()]()
+
+
+def _split(
+    runs: Sequence[Trajectory], share: float | None
+) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Cut the last part of every run off; runs too short for it are kept whole."""
+    if share is None:
+        few = sum(run.n_samples for run in runs) < _FEWEST_TO_HOLD_OUT
+        share = 0.0 if few else _HOLD_OUT
+    training, held_out = [], []
+    for run in runs:
+        cut = run.n_samples - round(share * run.n_samples)
+        if cut < 2 or run.n_samples - cut < 2:
+            training.append(run)
+            continue
+        training.append(run.select(slice(0, cut)))
+        held_out.append(run.select(slice(cut, None)))
+    return training, held_out
+
+
+# -- what to say -----------------------------------------------------------------------
+
+
+def _as_text(result: Result, runs: Sequence[Trajectory]) -> str:
+    return f"{data.summary(runs)}\n\n{result.model!r}\n\n{_verdict(result)}"
+
+
+def _scores(result: Result) -> tuple[float, float | None]:
+    """Return the share of the changes that the law explains: seen, and held out."""
+    seen = float(result.model.score(result.training))
+    try:
+        unseen = float(result.model.score(result.held_out)) if result.held_out else None
+    except ValueError:  # too short, or too full of gaps, for a single row
+        unseen = None
+    return seen, unseen
+
+
+def _verdict(result: Result) -> str:
+    seen, unseen = _scores(result)
+    told = f"The law explains {_percent(seen)} of the changes it was learnt from"
+    if unseen is None:
+        return f"{told}; nothing was held out to check it."
+    return f"{told}, and {_percent(unseen)} of those it had not seen."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.999 else f"{100 * share:.3f} %"
+
+
+def _as_json(result: Result) -> str:
+    import json
+
+    seen, unseen = _scores(result)
+    law = result.model.symbolic_
+    told = {
+        "equations": law.equations(),
+        "samples": sum(run.n_samples for run in result.training),
+        "samples_held_out": sum(run.n_samples for run in result.held_out),
+        "r2": seen,
+        "r2_held_out": unseen,
+        "left_out": list(result.model.left_out_),
+        "model": law.to_dict(),
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+# -- what to write ---------------------------------------------------------------------
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Complain now rather than after the fit."""
+    if out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"{out} is there and is not a folder.", param_hint="--out")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _write(result: Result, out: Path) -> list[str]:
+    law = result.model.symbolic_
+    law.save(out / "model.json")
+    (out / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
+    law.coefficient_table().to_csv(out / "coefficients.csv", index=False)
+    return ["model.json", "equations.tex", "coefficients.csv"]

@@ -1,0 +1,141 @@
+"""From a file to a law, and back to numbers, on the command line."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from discover import SINDy, SymbolicModel, cli
+
+T = np.linspace(0, 40, 2001)
+PUMP = np.sin(2 * T)
+LEVEL = (
+    3 + 0.8 * np.exp(-0.5 * T) + (0.5 * np.sin(2 * T) - 2 * np.cos(2 * T)) / 4.25
+)  # h' = 1.5 - h/2 + u
+TABLE = pd.DataFrame({"time [s]": T, "level [cm]": LEVEL, "pump [V]": PUMP})
+
+
+@pytest.fixture
+def tank(tmp_path):
+    TABLE.to_csv(tmp_path / "tank.csv", index=False)
+    return tmp_path / "tank.csv"
+
+
+def run(capsys, *arguments):
+    status = cli.main([str(argument) for argument in arguments])
+    return status, *capsys.readouterr()
+
+
+def test_fit_prints_the_law_of_the_file(tank, capsys):
+    status, out, err = run(capsys, "fit", tank, "--input", "pump", "--degree", 1)
+    assert (status, err) == (0, "")
+    assert out.startswith("tank.csv: 2,001 samples of level, driven by pump; t = 0 to 40 s\n")
+    assert "level' =  1.5" in out
+    assert "units: level cm, pump V, t s" in out
+    assert "of those it had not seen." in out
+
+
+def test_fit_is_what_sindy_finds_in_the_part_not_held_out(tank, tmp_path, capsys):
+    status, out, _ = run(capsys, "fit", tank, "-u", "pump", "--json", "--out", tmp_path / "law")
+    told = json.loads(out)
+    model = SINDy(controls=["pump"]).fit(TABLE.iloc[:1601], t="time")
+    assert status == 0
+    assert told["equations"] == model.equations()
+    assert (told["samples"], told["samples_held_out"]) == (1601, 400)
+    assert told["r2_held_out"] > 0.999
+    law = SymbolicModel.load(tmp_path / "law" / "model.json")
+    np.testing.assert_array_equal(law.coefficients, model.symbolic_.coefficients)
+    assert {path.name for path in (tmp_path / "law").iterdir()} >= {
+        "model.json",
+        "coefficients.csv",
+    }
+
+
+def test_terms_may_be_given_in_words_and_use_the_time(tmp_path, capsys):
+    t = np.linspace(0, 10, 501)
+    frame = pd.DataFrame({"t": t, "x": np.sin(t) + 0.1 * t**2})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    terms = "t, cos(t), 1"
+    _, out, _ = run(capsys, "fit", tmp_path / "a.csv", "--library", terms, "--json")
+    law = SymbolicModel.from_dict(json.loads(out)["model"])
+    assert law.time_name == "t"
+    assert [n for n, kept in zip(law.term_names, law.support[0], strict=True) if kept] == [
+        "t",
+        "cos(t)",
+    ]
+
+
+def test_simulate_follows_the_law_with_the_inputs_of_a_file(tank, tmp_path, capsys):
+    run(capsys, "fit", tank, "-u", "pump", "--degree", 1, "--out", tmp_path)
+    model, out = tmp_path / "model.json", tmp_path / "run.csv"
+    start = ["--x0", f"level={LEVEL[0]}"]
+    assert run(capsys, "simulate", model, *start, "--input", tank, "--out", out) == (0, "", "")
+    path = pd.read_csv(out)
+    assert list(path.columns) == ["t [s]", "level [cm]", "pump [V]"]
+    np.testing.assert_allclose(path["level [cm]"], LEVEL, atol=1e-3)
+    _, text, _ = run(capsys, "simulate", model, *start, "-u", tank, "--t", "0:1:0.25", "--draws", 3)
+    draws = pd.read_csv(io.StringIO(text))
+    assert (len(draws), draws["draw"].nunique()) == (15, 3)
+
+
+def test_look_shows_columns_as_they_are_read(tank, capsys):
+    status, out, _ = run(capsys, "look", tank, "--json")
+    columns = json.loads(out)["columns"]
+    assert status == 0
+    assert [(c["name"], c["unit"], c["rows"], c["missing"]) for c in columns] == [
+        ("time", "s", 2001, 0), ("level", "cm", 2001, 0), ("pump", "V", 2001, 0)
+    ]  # fmt: skip
+    assert columns[1]["low"] == LEVEL.min()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rate", "10", "--time", "time"], "give one of --time, --rate"),
+        (["--dt", "-1"], "-1.0 is not a positive number"),
+        (["--rate", "1e-320"], "is not a positive number"),
+        (["--library", "level +"], "level +"),
+        (["--library", "__import__('os')"], "__import__"),
+        (["--library", "levle"], "levle"),
+        (["--regressor", "magic"], "'magic' is not one of"),
+        (["--method", "magic"], "'magic' is not weak or derivative"),
+        (["--state", "levle"], "Did you mean 'level'?"),
+        (["--state", "time"], "the column 'time' is given two parts to play"),
+        (["--rows", "5000:"], "no two rows to use"),
+        (["--rows", "1-2"], "rows must be ranges"),
+        (["--degree", "99"], "less than or equal to 12"),
+        (["--run", "time", "--dt", "1"], "Every run has a single row"),
+    ],
+)
+def test_what_the_user_can_put_right_is_named_and_exits_with_two(arguments, said, tank, capsys):
+    status, out, err = run(capsys, "fit", tank, *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "unexpected" not in err
+
+
+def test_nothing_is_fitted_when_the_answer_could_not_be_written(tank, capsys):
+    status, out, err = run(capsys, "fit", tank, "--out", tank)
+    assert (status, out) == (2, "")
+    assert "is there and is not a folder" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--x0", "1,2", "--t", "0:1:0.1"], "each of level once"),
+        (["--x0", "x", "--t", "0:1:0.1"], "'x' is not a finite number"),
+        (["--x0", "1", "--t", "0:1"], "start:end:step"),
+        (["--x0", "1", "--t", "0:1:0"], "is not between 1 and"),
+        (["--x0", "1", "--t", "0:1e300:1e-300"], "is not between 1 and"),
+        (["--x0", "1"], "such as --t 0:10:0.01"),
+        (["--x0", "1", "--t", "0:1:0.1", "--input", "tank.csv"], "this law has no inputs"),
+    ],
+)
+def test_misuse_of_simulate_is_named(arguments, said, tank, tmp_path, capsys):
+    run(capsys, "fit", tank, "-s", "level", "--out", tmp_path)
+    status, _, err = run(capsys, "simulate", tmp_path / "model.json", *arguments)
+    assert status == 2
+    assert said in err
