@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from discover.problems import WeakForm as WeakForm
     from discover.regression import STLSQ as STLSQ
     from discover.regression import EnsembleRegressor as EnsembleRegressor
+    from discover.regression import RelevanceVectorRegressor as RelevanceVectorRegressor
     from discover.sindy import DiscreteSINDy as DiscreteSINDy
     from discover.sindy import SINDy as SINDy
     from discover.statistics import SufficientStatistics as SufficientStatistics
@@ -45,6 +46,7 @@ _HOMES = {
     "PolynomialLibrary": "discover.libraries",
     "ReducedLibrary": "discover.libraries",
     "SINDy": "discover.sindy",
+    "RelevanceVectorRegressor": "discover.regression",
     "STLSQ": "discover.regression",
     "SavitzkyGolay": "discover.problems",
     "Simulation": "discover.dynamics",

@@ -26,7 +26,15 @@ from discover.observations import (
     velocity_name,
 )
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
-from discover.regression import STLSQ, Estimate, SparseRegressor, identify
+from discover.regression import (
+    STLSQ,
+    Estimate,
+    IdentifiabilityReport,
+    SparseRegressor,
+    identify,
+    report_identifiability,
+)
+from discover.regression.base import with_all_digits
 from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
 from discover.symbolic.model import Kind
@@ -92,12 +100,14 @@ class _Sindy(BaseEstimator):
             )
         table, allowed = self._table(problem)
         source = problem.source(table)
-        stats = accumulate(source, n_blocks=regressor.n_blocks)
+        stats = accumulate(source, n_blocks=regressor.n_blocks, lags=regressor.needs_lags)
         if not np.isfinite(stats.total).all():
             source.check_finite()
+        stats = replace(stats, n_effective=problem.n_effective, floor=problem.floor)
+        stats = with_all_digits(source, stats)
         estimate = identify(
             source,
-            replace(stats, n_effective=problem.n_effective, floor=problem.floor),
+            stats,
             regressor,
             term_names=table.names,
             target_names=problem.target_names,
@@ -105,6 +115,9 @@ class _Sindy(BaseEstimator):
         )
         regressor._learn(estimate)
         self.regressor_, self.estimate_ = regressor, estimate
+        self.statistics_ = stats.compact()
+        self._asked = (table.names, problem.target_names, allowed)
+        self._report: IdentifiabilityReport | None = None
         self.left_out_ = problem.left_out
         self.control_columns_ = _control_columns(X, self.controls, self.names, t)
         self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
@@ -222,6 +235,23 @@ class _Sindy(BaseEstimator):
 
     # -- use -----------------------------------------------------------------------
 
+    @property
+    def identifiability_(self) -> IdentifiabilityReport:
+        """What these data can and cannot tell apart; made when first asked for."""
+        check_is_fitted(self, "symbolic_")
+        if self._report is None:
+            terms, targets, allowed = self._asked
+            equations = self.regressor_.normal_equations(self.statistics_, terms, targets)
+            self._report = report_identifiability(
+                self.statistics_,
+                self.estimate_,
+                term_names=terms,
+                target_names=targets,
+                allowed=allowed,
+                search=equations.constraints is None,
+            )
+        return self._report
+
     def predict(self, X: Any, u: Any = None, t: Any = None) -> Any:
         """Evaluate the law: dx/dt, or the next state of a map.
 
@@ -315,7 +345,8 @@ class _Sindy(BaseEstimator):
         """Return the equations once there are any, else the parameters."""
         if not hasattr(self, "symbolic_"):
             return str(super().__repr__(N_CHAR_MAX))
-        notes = "".join(f"\n({note})" for note in self.left_out_)
+        told = [*self.left_out_, *self.identifiability_.notes()]
+        notes = "".join(f"\n({note})" for note in told)
         return repr(self.symbolic_) + notes
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
@@ -362,6 +393,10 @@ class SINDy(_Sindy):
     form_ : the form that posed the problem
     left_out_ : tuple of str
         Which data were not used, and why.
+    identifiability_ : IdentifiabilityReport
+        Which other laws explain the data nearly as well.
+    statistics_ : SufficientStatistics
+        All that the regression saw of the data, in one block.
 
     Notes
     -----

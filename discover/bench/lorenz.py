@@ -47,3 +47,18 @@ def exact_run(start: ArrayLike, times: FloatArray, rtol: float = 1e-13) -> Float
         slope, times[[0, -1]], start, method="DOP853", t_eval=times, rtol=rtol, atol=rtol
     )
     return np.ascontiguousarray(found.y.T)
+
+
+def law_96(n_states: int, forcing: float = 8.0) -> SymbolicModel:
+    """Return the law of E. N. Lorenz's model of 1996 on a ring (Predictability, ECMWF)."""
+    names = [f"x{i}" for i in range(n_states)]
+    table = PolynomialLibrary(2).build(names)
+    place = {name: k for k, name in enumerate(table.names)}
+    values = np.zeros((n_states, table.n_terms))
+    for i in range(n_states):
+        ahead, before, two = (i + 1) % n_states, (i - 1) % n_states, (i - 2) % n_states
+        values[i, place["1"]], values[i, place[names[i]]] = forcing, -1.0
+        for other, sign in ((ahead, 1.0), (two, -1.0)):
+            low, high = sorted((other, before))
+            values[i, place[f"x{low}*x{high}"]] += sign
+    return SymbolicModel(table, values, names)

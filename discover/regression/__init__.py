@@ -1,8 +1,10 @@
 """Sparse regression: which few terms, with which coefficients."""
 
-from discover.regression.base import Candidate, Estimate, SparseRegressor, identify
-from discover.regression.criteria import criterion_values
+from discover.regression.base import Candidate, Estimate, Rival, SparseRegressor, identify
 from discover.regression.ensemble import EnsembleEstimate, EnsembleRegressor
+from discover.regression.identifiability import IdentifiabilityReport, report_identifiability
+from discover.regression.relevance import RelevanceVectorRegressor
+from discover.regression.selection import blocked_cv, criterion_values, find_knee
 from discover.regression.stlsq import STLSQ
 
 __all__ = [
@@ -11,7 +13,13 @@ __all__ = [
     "EnsembleEstimate",
     "EnsembleRegressor",
     "Estimate",
+    "IdentifiabilityReport",
+    "RelevanceVectorRegressor",
+    "Rival",
     "SparseRegressor",
+    "blocked_cv",
     "criterion_values",
+    "find_knee",
     "identify",
+    "report_identifiability",
 ]

@@ -25,10 +25,19 @@ from discover.statistics import (
 )
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["ArrayRows", "Candidate", "Estimate", "SparseRegressor", "identify"]
+__all__ = [
+    "ArrayRows",
+    "Candidate",
+    "Estimate",
+    "Rival",
+    "SparseRegressor",
+    "identify",
+    "with_all_digits",
+]
 
 _POLISH_TILE = 4096
 _MOST_PASSES = 4
+_FEW_ROWS = 4  # rows per column up to which a QR factorisation costs nothing
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,31 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
+class Rival:
+    """A model that explains a target nearly as well as the chosen one.
+
+    Parameters
+    ----------
+    target : int
+    terms : tuple of int
+    coefficients : ndarray of shape (n_active,)
+        Of its terms, by least squares.
+    standard_errors : ndarray of shape (n_active,)
+    behind : float
+        How many nats it is behind the chosen model: a factor of ``exp(behind)`` in odds.
+    variance : float
+        Mean squared residual over the mean square of the target.
+    """
+
+    target: int
+    terms: tuple[int, ...]
+    coefficients: FloatArray
+    standard_errors: FloatArray
+    behind: float
+    variance: float
+
+
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """What a regression found.
 
@@ -76,6 +110,17 @@ class Estimate:
         The models that were compared.
     n_iter : int
         Most rounds any target took.
+    log_evidence : ndarray of shape (n_targets,), optional
+        Of the targets in their units, in nats, at the best prior widths and noise.
+    inclusion : ndarray of shape (n_targets, n_terms), optional
+        Probability that a term belongs to the law, from all models that were compared.
+    rivals : tuple of Rival
+        Models nearly as good as the chosen ones, best first for every target.
+    correlation : ndarray of shape (n_targets,), optional
+        Lag-one correlation of the errors that the rows were whitened for.
+    shrinkage : ndarray of shape (n_targets, n_terms), optional
+        Prior precision of the coefficients relative to what the rows tell of each, a pure
+        number; None where there is no prior.
     """
 
     coefficients: FloatArray
@@ -86,6 +131,11 @@ class Estimate:
     condition_number: float
     path: tuple[Candidate, ...] = ()
     n_iter: int = 1
+    log_evidence: FloatArray | None = None
+    inclusion: FloatArray | None = None
+    rivals: tuple[Rival, ...] = ()
+    correlation: FloatArray | None = None
+    shrinkage: FloatArray | None = None
 
 
 class ArrayRows:
@@ -119,13 +169,52 @@ class ArrayRows:
         """Return the rows with some of the terms."""
         return ArrayRows(self.X[:, terms], self.Y, self.weights)
 
-    def statistics(self, n_blocks: int | None = None) -> SufficientStatistics:
+    def statistics(
+        self, n_blocks: int | None = None, *, lags: bool = False
+    ) -> SufficientStatistics:
         """Return the statistics of all rows."""
-        stats = accumulate(self, n_blocks=n_blocks)
+        stats = accumulate(self, n_blocks=n_blocks, lags=lags)
         if self.weights is None:
             return stats
         edges = np.linspace(0, self.n_rows, stats.n_blocks + 1).astype(np.int64)[:-1]
         return replace(stats, counts=np.add.reduceat(self.weights, edges))
+
+
+class WhitenedRows:
+    """Rows whitened for errors correlated from one to the next; a RowSource.
+
+    Parameters
+    ----------
+    source : RowSource
+        Rows in order of time.
+    rho : float
+        Lag-one correlation of their errors.
+
+    Notes
+    -----
+    Every row less `rho` times the one before; the first one of a run times
+    ``sqrt(1 - rho^2)`` (Prais and Winsten 1954).
+    """
+
+    def __init__(self, source: Any, rho: float) -> None:
+        self.source, self.rho = source, rho
+        self.n_rows, self.n_terms = source.n_rows, source.n_terms
+        self.n_targets, self.edges = source.n_targets, source.edges
+        self.monomials: MonomialRows | None = None
+
+    def write(self, start: int, stop: int, scale: FloatArray, out: FloatArray) -> None:
+        """Write scaled rows ``start .. stop`` into ``out[:, : stop - start]``."""
+        before = start > 0
+        rows = np.empty((len(out), stop - start + before))
+        self.source.write(start - before, stop, scale, rows)
+        out[:, : stop - start] = rows[:, before:]
+        out[:, 1 - before : stop - start] -= self.rho * rows[:, :-1]
+        first = self.edges[(self.edges >= start) & (self.edges < stop)] - start
+        out[:, first] = np.sqrt(1 - self.rho**2) * rows[:, first + before]
+
+    def subset(self, terms: IntArray) -> WhitenedRows:
+        """Return the rows with some of the terms."""
+        return WhitenedRows(self.source.subset(terms), self.rho)
 
 
 class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass=ABCMeta):
@@ -148,6 +237,8 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
     n_blocks: ClassVar[int | None] = None
     #: Whether its coefficients are least squares on the support, to be polished with the rows.
     polishes: ClassVar[bool] = True
+    #: Whether it needs the products of consecutive rows, which are then in order of time.
+    needs_lags: ClassVar[bool] = False
 
     @abstractmethod
     def fit_statistics(
@@ -196,7 +287,13 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         self
         """
         checked: tuple[FloatArray, FloatArray] = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+            self,
+            X,
+            y,
+            dtype=np.float64,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=1 if self.n_blocks == 1 else 2,
         )
         rows, goal = checked
         self._flat = goal.ndim == 1
@@ -208,12 +305,16 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
             used = weights > 0
             rows, goal, weights = rows[used], goal[used], weights[used]
         goal = np.asarray(goal, dtype=np.float64).reshape(len(rows), -1)
+        if self.needs_lags and weights is not None and np.ptp(weights) > 0:
+            raise ValueError(
+                f"{type(self).__name__}: sample_weight must be equal for all rows where their "
+                "errors are correlated in time; pass correlation=None."
+            )
         source = ArrayRows(rows, goal, weights)
         names = getattr(self, "feature_names_in_", None)
         terms = None if names is None else [str(name) for name in names]
-        self._learn(
-            identify(source, source.statistics(self.n_blocks), self, term_names=terms, strict=False)
-        )
+        stats = source.statistics(self.n_blocks, lags=self.needs_lags)
+        self._learn(identify(source, stats, self, term_names=terms, strict=False))
         return self
 
     def _learn(self, estimate: Estimate) -> None:
@@ -225,7 +326,7 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         self.noise_variance_ = estimate.noise_variance
         self.n_iter_ = estimate.n_iter
 
-    def predict(self, X: ArrayLike) -> FloatArray:
+    def predict(self, X: ArrayLike) -> Any:
         """Return ``X @ coef_.T``; one-dimensional if `y` was."""
         check_is_fitted(self, "coef_")
         rows: FloatArray = validate_data(self, X, dtype=np.float64, reset=False)
@@ -274,8 +375,7 @@ def identify(
     for the correction (iterative refinement; Bjorck, Linear Algebra Appl. 88 (1987)
     31-48), until it no longer matters.
     """
-    if stats.condition_number > WORST_GRAM_CONDITION and stats.factor is None:
-        stats = orthogonalize(source, stats)
+    stats = with_all_digits(source, stats)
     names = {"term_names": term_names, "target_names": target_names}
     estimate = regressor.fit_statistics(stats, allowed=allowed, **names)
     if not estimate.support.any():
@@ -290,7 +390,31 @@ def identify(
         return estimate
     if not regressor.polishes:
         return estimate
-    return _polished(source, estimate, equations)
+    if estimate.correlation is None or not estimate.correlation.any():
+        return _polished(source, estimate, equations)
+    return _polished_whitened(source, estimate, equations)
+
+
+def with_all_digits(source: Any, stats: SufficientStatistics) -> SufficientStatistics:
+    """Add the R factor of the rows where the Gram matrix has lost digits that matter."""
+    if stats.factor is not None:
+        return stats
+    few = source.n_rows <= _FEW_ROWS * (source.n_terms + source.n_targets)  # may interpolate
+    if few or stats.condition_number > WORST_GRAM_CONDITION:
+        return orthogonalize(source, stats)
+    return stats
+
+
+def _polished_whitened(source: Any, estimate: Estimate, equations: NormalEquations) -> Estimate:
+    """Correct every target on the rows whitened for its errors."""
+    assert estimate.correlation is not None
+    stats, coefficients = equations.stats, estimate.coefficients.copy()
+    for rho in np.unique(estimate.correlation):
+        white = equations if rho == 0 else NormalEquations(stats.whitened(float(rho)))
+        rows = source if rho == 0 else WhitenedRows(source, float(rho))
+        here = estimate.correlation == rho
+        coefficients[here] = _polished(rows, estimate, white).coefficients[here]
+    return replace(estimate, coefficients=coefficients)
 
 
 def _polished(source: Any, estimate: Estimate, equations: NormalEquations) -> Estimate:
@@ -308,7 +432,11 @@ def _polished(source: Any, estimate: Estimate, equations: NormalEquations) -> Es
         moments, rss = _residual_moments(rows, scaled, scale)
         full = np.zeros((q, p))
         full[:, used] = moments / equations.lengths[used]
-        correction = equations.solve_all(support, b=full, homogeneous=True)
+        if estimate.shrinkage is not None:
+            full -= estimate.shrinkage * unit
+        correction = equations.solve_all(
+            support, b=full, homogeneous=True, shrinkage=estimate.shrinkage
+        )
         change = np.abs(correction).max() / max(np.abs(unit).max(), np.finfo(float).tiny)
         if not change < 0.5 * previous:
             break  # rounding level: another correction would only shuffle the last digit

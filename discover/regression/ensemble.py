@@ -14,8 +14,8 @@ from sklearn.base import clone
 
 from discover.kernels.members import select_members, solve_members
 from discover.regression.base import Estimate, SparseRegressor, _degrees_of_freedom
-from discover.regression.criteria import CRITERIA, criterion_values
 from discover.regression.normal import NormalEquations
+from discover.regression.selection import CRITERIA, criterion_values
 from discover.regression.stlsq import STLSQ, _Names
 from discover.statistics import SufficientStatistics
 from discover.typing import BoolArray, FloatArray

@@ -73,6 +73,14 @@ class NormalEquations:
         R[:, :p] /= self.lengths[:p]
         return R
 
+    @cached_property
+    def rank(self) -> int:
+        """Number of independent columns, as far as rounding lets it be told."""
+        p = self.stats.n_terms
+        if self.stats.factor is not None:
+            return int(np.linalg.matrix_rank(self.triangle[:, :p], tol=1e-13 * p))
+        return int((np.linalg.eigvalsh(self.gram) > 1e-13 * p).sum())
+
     def rss(self, support: BoolArray, target: int, coefficients: FloatArray) -> float:
         """Return the (scaled) residual sum of squares of unit-norm coefficients."""
         c = coefficients[support]
@@ -85,7 +93,12 @@ class NormalEquations:
         return max(float(value), float(self.energy[target]) * np.finfo(float).eps)
 
     def solve(
-        self, support: BoolArray, target: int, *, ridge: float = 0.0, b: FloatArray | None = None
+        self,
+        support: BoolArray,
+        target: int,
+        *,
+        ridge: float | FloatArray = 0.0,
+        b: FloatArray | None = None,
     ) -> FloatArray:
         """Solve one target on one support.
 
@@ -93,7 +106,7 @@ class NormalEquations:
         ----------
         support : ndarray of bool, shape (n_terms,)
         target : int
-        ridge : float, default=0.0
+        ridge : float or ndarray of shape (n_terms,), default=0.0
             Relative to the squared norm of the columns.
         b : ndarray of shape (n_terms,), optional
             Right-hand side; by default the moments of the target.
@@ -106,24 +119,25 @@ class NormalEquations:
         out = np.zeros(len(support))
         if not support.any():
             return out
+        weights = np.broadcast_to(ridge, support.shape)[support]
         if self.stats.factor is not None:
-            out[support] = self._solve_by_qr(support, target, ridge, b)
+            out[support] = self._solve_by_qr(support, target, weights, b)
             return out
         rhs = self.moments[target] if b is None else b
         G = self.gram[np.ix_(support, support)]
-        if ridge:
-            G = G + ridge * np.eye(len(G))
+        if weights.any():
+            G = G + np.diag(weights)
         _, solution, failed = dposv(G, rhs[support])
         out[support] = np.linalg.lstsq(G, rhs[support])[0] if failed else solution
         return out
 
     def _solve_by_qr(
-        self, support: BoolArray, target: int, ridge: float, b: FloatArray | None
+        self, support: BoolArray, target: int, ridge: FloatArray, b: FloatArray | None
     ) -> FloatArray:
         p = self.stats.n_terms
         A, y = self.triangle[:, :p][:, support], self.triangle[:, p + target]
-        if ridge:
-            A = np.concatenate([A, np.sqrt(ridge) * np.eye(A.shape[1])])
+        if ridge.any():
+            A = np.concatenate([A, np.diag(np.sqrt(ridge))])
             y = np.concatenate([y, np.zeros(A.shape[1])])
         Q, R = np.linalg.qr(A)
         if np.abs(np.diag(R)).min() < 1e-14:
@@ -133,7 +147,12 @@ class NormalEquations:
         return np.asarray(solve_triangular(R, solve_triangular(R, b[support], trans=1)))
 
     def solve_all(
-        self, support: BoolArray, *, b: FloatArray | None = None, homogeneous: bool = False
+        self,
+        support: BoolArray,
+        *,
+        b: FloatArray | None = None,
+        homogeneous: bool = False,
+        shrinkage: FloatArray | None = None,
     ) -> FloatArray:
         """Solve every target on its support, under the constraints if there are any.
 
@@ -144,6 +163,9 @@ class NormalEquations:
             Right-hand sides, by default the moments.
         homogeneous : bool, default=False
             Solve for a correction: constraints with zero on the right.
+        shrinkage : ndarray of shape (n_targets, n_terms), optional
+            Ridge of every coefficient, relative to the squared norm of its column; not
+            with constraints.
 
         Returns
         -------
@@ -152,8 +174,12 @@ class NormalEquations:
         """
         if self.constraints is not None:
             return self._solve_constrained(support, b, homogeneous)
+        ridges = np.zeros(support.shape) if shrinkage is None else shrinkage
         return np.stack(
-            [self.solve(row, j, b=None if b is None else b[j]) for j, row in enumerate(support)]
+            [
+                self.solve(row, j, ridge=ridges[j], b=None if b is None else b[j])
+                for j, row in enumerate(support)
+            ]
         )
 
     def _groups(self) -> list[list[int]]:
@@ -196,6 +222,42 @@ class NormalEquations:
                 block = _TiedTargets(self, support, group, True).covariance(noise)
             covariance[np.ix_(here, here)] = block
         return covariance * np.outer(factors, factors)
+
+    def sandwich(self, support: BoolArray, target: int, ridge: FloatArray) -> FloatArray:
+        """Return the covariance of one target's coefficients from scores of blocks, in units.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n_terms,)
+        target : int
+        ridge : ndarray of shape (n_terms,)
+            As in :meth:`solve`.
+
+        Returns
+        -------
+        ndarray of shape (n_active, n_active)
+
+        Notes
+        -----
+        ``B (sum_b g_b g_b') B`` with `B` the inverse of the Gram matrix and `g_b` the score
+        ``Theta_b' (y_b - Theta_b xi)`` of a block of rows (Liang and Zeger, Biometrika 73
+        (1986) 13-22), times ``n_b / (n_b - k)``. Errors may have any variance and
+        correlation that does not reach from one block far into the next.
+        """
+        stats, p = self.stats, self.stats.n_terms
+        k, n_blocks = int(support.sum()), stats.n_blocks
+        if n_blocks <= k + 1:
+            raise NotIdentifiableError(
+                f"sandwich: {n_blocks} blocks of rows cannot tell the scatter of {k} scores; keep "
+                "more blocks, or take uncertainty='posterior'."
+            )
+        unit = self.solve(support, target, ridge=ridge)
+        v = np.zeros(stats.moments.shape[1])
+        v[:p], v[p + target] = -unit / self.lengths[:p], 1.0
+        scores = (stats.moments @ v)[:, :p][:, support] / self.lengths[:p][support]
+        half = scores @ np.linalg.inv(self.gram[np.ix_(support, support)] + np.diag(ridge[support]))
+        factors = self.to_units[target][support]
+        return np.asarray(half.T @ half * (n_blocks / (n_blocks - k)) * np.outer(factors, factors))
 
     def inverse(self, support: BoolArray) -> FloatArray:
         """Return the inverse of the unit-norm Gram matrix on a support."""

@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from discover.kernels.elimination import backward_elimination
 from discover.regression.base import Candidate, Estimate, SparseRegressor, _degrees_of_freedom
-from discover.regression.criteria import CRITERIA, Criterion, criterion_values
 from discover.regression.normal import LinearConstraints, NormalEquations
+from discover.regression.selection import CRITERIA, Criterion, criterion_values
 from discover.statistics import SufficientStatistics
 from discover.typing import BoolArray, FloatArray
 

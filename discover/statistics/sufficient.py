@@ -140,6 +140,16 @@ class SufficientStatistics:
             n_effective=None if self.n_effective is None else self.n_effective * share,
         )
 
+    def compact(self) -> SufficientStatistics:
+        """Return the statistics in one block, without lags."""
+        return replace(
+            self,
+            moments=self.total[None],
+            counts=np.array([self.n_samples]),
+            lagged=None,
+            ends=None,
+        )
+
     def whitened(self, rho: float) -> SufficientStatistics:
         """Return the statistics of rows whitened for AR(1) errors.
 

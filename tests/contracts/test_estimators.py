@@ -21,6 +21,7 @@ from discover import (
     FourierLibrary,
     PolynomialLibrary,
     ReducedLibrary,
+    RelevanceVectorRegressor,
     SINDy,
     SymbolicLibrary,
 )
@@ -41,6 +42,9 @@ REGRESSORS = [
     STLSQ(criterion="bic"),
     ForeignRegressor(OrthogonalMatchingPursuit(fit_intercept=False)),
     ForeignRegressor(pysindy.SR3()),
+    RelevanceVectorRegressor(),
+    RelevanceVectorRegressor("cv"),
+    RelevanceVectorRegressor("ebic", uncertainty="sandwich"),
 ]
 ENSEMBLES = [
     EnsembleRegressor(n_members=20, random_state=0),

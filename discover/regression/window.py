@@ -1,0 +1,232 @@
+"""Occam's window: the models that explain a target nearly as well as the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from discover.kernels import occam
+from discover.kernels.relevance import maximize_evidence
+from discover.regression.normal import NormalEquations
+from discover.typing import BoolArray, FloatArray, IntArray
+
+__all__ = ["Fitted", "Moments", "Scored", "evidence_of", "occam_window"]
+
+_MOST_TERMS = 64
+_POOL = 512
+_TABLE = 2**16
+_EXPANSIONS = 200
+_REACH = 30.0  # nats behind the best that the search crosses on its way to better models
+_WORK = 1e8  # elementary steps spent on expanding models
+_REFINED = 40  # models whose evidence is maximised rather than approximated
+_ROUNDS = 60
+_PRIOR = 0.95  # share of a term's precision that its prior holds when the rows say nothing of it
+_TOLERANCE = 1e-3  # of the logarithms of precisions: the evidence is at a maximum, so 1e-6 there
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The moments of one target in natural units: every mean square is one.
+
+    Parameters
+    ----------
+    C, c : ndarray of shape (n_terms, n_terms), (n_terms,)
+    R, y : ndarray of shape (m, n_terms), (m,)
+        Triangular factor and rotated target, with ``m = 0`` where the Gram matrix will do.
+    usable : ndarray of bool, shape (n_terms,)
+    n : float
+        Effective number of rows.
+    least : float
+        Smallest share of the target that can be told from nothing.
+    energy : float
+        Scaled sum of squares of the target.
+    most : int
+        Terms a model may have: half as many as there are independent rows.
+    """
+
+    C: FloatArray
+    c: FloatArray
+    R: FloatArray
+    y: FloatArray
+    usable: BoolArray
+    n: float
+    least: float
+    energy: float
+    most: int
+
+    @classmethod
+    def of(cls, equations: NormalEquations, target: int, usable: BoolArray) -> Moments:
+        """Take the moments of one target from normal equations."""
+        stats, p = equations.stats, equations.stats.n_terms
+        energy = float(equations.energy[target])
+        size = np.sqrt(energy) if energy > 0 else 1.0
+        exact = stats.factor is not None
+        least = 1e-26 if exact else 1e-13  # what rounding makes of nothing
+        if stats.floor is not None and energy > 0:
+            floor = stats.floor[target] / stats.scale[p + target]
+            least = max(least, float(floor**2 * stats.n_samples / energy))
+        n = stats.effective_samples
+        independent = min(n, equations.rank) if stats.condition_number > 1e12 else n
+        triangle = equations.triangle if exact else np.zeros((0, p + stats.n_targets))
+        return cls(
+            C=equations.gram,
+            c=np.ascontiguousarray(equations.moments[target] / size),
+            R=np.ascontiguousarray(triangle[:, :p]),
+            y=np.ascontiguousarray(triangle[:, p + target] / size),
+            usable=usable & (energy > 0),
+            n=n,
+            least=min(least, 1.0),
+            energy=energy,
+            most=int(max(1, min(p, independent / 2, _MOST_TERMS))),
+        )
+
+    def reduced(self, terms: Sequence[int]) -> tuple[FloatArray, FloatArray, float]:
+        """Return T, z and the rest: ``T'T = C``, ``T'z = c`` and what is left, on a support."""
+        chosen = list(terms)
+        if len(self.R):
+            Q, T = np.linalg.qr(self.R[:, chosen])
+            z = np.asarray(Q.T @ self.y)
+            left = self.y - Q @ z
+            return np.asarray(T, dtype=np.float64), z, float(left @ left)
+        C = np.asarray(self.C[np.ix_(chosen, chosen)], dtype=np.float64)
+        try:
+            T = np.linalg.cholesky(C).T
+        except np.linalg.LinAlgError:
+            T = np.linalg.cholesky(C + 1e-14 * np.eye(len(C))).T
+        z = np.asarray(solve_triangular(T, self.c[chosen], trans=1))
+        return np.asarray(T, dtype=np.float64), z, max(1.0 - float(z @ z), 1e-16)
+
+    def solve(self, terms: Sequence[int]) -> FloatArray:
+        """Return the least-squares coefficients on a support, in natural units."""
+        T, z, _ = self.reduced(terms)
+        return np.asarray(solve_triangular(T, z))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model of one target: its terms, score in nats (smaller is better), and misfit."""
+
+    terms: tuple[int, ...]
+    score: float
+    share: float
+
+    def mask(self, p: int) -> BoolArray:
+        """Return the terms as a mask."""
+        out = np.zeros(p, dtype=np.bool_)
+        out[list(self.terms)] = True
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model at the maximum of its evidence, in natural units.
+
+    Parameters
+    ----------
+    log_evidence : float
+    alpha, mean : ndarray of shape (k,)
+    sigma : ndarray of shape (k, k)
+    beta : float
+    share : float
+        Mean squared residual of least squares, as a share of that of the target.
+    """
+
+    log_evidence: float
+    alpha: FloatArray
+    beta: float
+    mean: FloatArray
+    sigma: FloatArray
+    share: float
+
+    @property
+    def superfluous(self) -> bool:
+        """Whether the evidence is greatest without one of the terms."""
+        return bool((self.alpha * np.diag(self.sigma) > _PRIOR).any())
+
+
+def evidence_of(moments: Moments, terms: Sequence[int]) -> Fitted:
+    """Maximise the evidence of one model.
+
+    Parameters
+    ----------
+    moments : Moments
+    terms : sequence of int
+
+    Returns
+    -------
+    Fitted
+    """
+    k = len(terms)
+    T, z, rest = moments.reduced(terms) if k else (np.zeros((0, 0)), np.zeros(0), 1.0)
+    least_squares = solve_triangular(T, z) if k else z
+    alpha = 1.0 / np.maximum(least_squares**2, 1e-14)
+    sigma, mean = np.zeros((k, k)), np.zeros(k)
+    value, beta, _ = maximize_evidence(
+        np.ascontiguousarray(T), np.ascontiguousarray(z), rest, moments.n, moments.least,
+        alpha, sigma, mean, _ROUNDS, _TOLERANCE,
+    )  # fmt: skip
+    return Fitted(float(value), alpha, float(beta), mean, sigma, rest)
+
+
+def occam_window(
+    moments: Moments,
+    penalty: FloatArray,
+    starts: BoolArray,
+    window: float,
+    by_evidence: bool,
+) -> list[Scored]:
+    """Search the models within a window of the best one.
+
+    Parameters
+    ----------
+    moments : Moments
+    penalty : ndarray of shape (most + 1,)
+        Cost in nats of a number of terms.
+    starts : ndarray of bool, shape (n_starts, n_terms)
+    window : float
+        Nats behind the best up to which models are wanted; the search looks further.
+    by_evidence : bool
+        Whether models are scored by their evidence, or by their likelihood.
+
+    Returns
+    -------
+    list of Scored
+        Best first; those far behind only have the score of Laplace's approximation.
+    """
+    pool, sizes, scores, shares = _search(
+        moments, penalty, starts, max(2 * window, _REACH), by_evidence
+    )
+    order = np.argsort(scores, kind="stable")
+    models: list[Scored] = []
+    constant = 0.5 * moments.n * (1.0 + np.log(2.0 * np.pi))
+    for rank, i in enumerate(order):
+        terms = tuple(sorted(int(term) for term in pool[i, : sizes[i]]))
+        score = float(scores[i])
+        if by_evidence and rank < _REFINED:
+            fitted = evidence_of(moments, terms)
+            if models and fitted.superfluous:
+                continue  # the same as a smaller model
+            score = float(penalty[len(terms)]) - fitted.log_evidence - constant
+        models.append(Scored(terms, score, max(float(shares[i]), 0.0)))
+    return sorted(models, key=lambda model: (model.score, len(model.terms), model.terms))
+
+
+def _search(
+    moments: Moments, penalty: FloatArray, starts: BoolArray, window: float, by_evidence: bool
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    p = len(moments.c)
+    keys = np.random.default_rng(0).integers(1, 2**62, size=p)  # hash keys: nothing depends on them
+    typical = max(float(np.median(starts.sum(axis=1))), 3.0)
+    step = p * typical * (moments.R.shape[0] + 20 if len(moments.R) else typical + 20)
+    pool = np.zeros((_POOL, moments.most), dtype=np.int64)
+    sizes, scores, shares = np.zeros(_POOL, dtype=np.int64), np.zeros(_POOL), np.zeros(_POOL)
+    count, _ = occam.occam_window(
+        moments.R, np.ascontiguousarray(moments.C), moments.c, moments.y, moments.usable, keys,
+        moments.n, moments.least, penalty, by_evidence, starts, window,
+        int(np.clip(_WORK / step, 10, _EXPANSIONS)), np.zeros(_TABLE, dtype=np.int64),
+        pool, sizes, scores, shares,
+    )  # fmt: skip
+    return pool[:count], sizes[:count], scores[:count], shares[:count]
