@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from discover.dynamics import Simulation as Simulation
+    from discover.estimation import JointFit as JointFit
     from discover.interop import BlockedSplit as BlockedSplit
     from discover.interop import ForeignRegressor as ForeignRegressor
     from discover.interop.pysindy import from_pysindy as from_pysindy
@@ -43,6 +44,7 @@ _HOMES = {
     "FiniteDifference": "discover.problems",
     "ForeignRegressor": "discover.interop",
     "FourierLibrary": "discover.libraries",
+    "JointFit": "discover.estimation",
     "PolynomialLibrary": "discover.libraries",
     "ReducedLibrary": "discover.libraries",
     "SINDy": "discover.sindy",

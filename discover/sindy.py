@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from discover.estimation import JointFit
 from discover.exceptions import DataWarning
 from discover.interop import as_regressor
 from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
@@ -88,7 +89,7 @@ class _Sindy(BaseEstimator):
         NotIdentifiableError
             If chosen terms cannot be told apart on these data.
         """
-        regressor, self.form_ = self._regressor(), self._form()
+        self.form_ = self._form()
         runs = self._runs(X, t, u)
         problem = self._pose(runs)
         if problem.n_effective < _FEWEST_ROWS:
@@ -99,6 +100,22 @@ class _Sindy(BaseEstimator):
                 stacklevel=2,
             )
         table, allowed = self._table(problem)
+        self.regressor_, self.estimate_ = self._identified(runs, problem, table, allowed)
+        self.left_out_ = problem.left_out
+        self.control_columns_ = _control_columns(X, self.controls, self.names, t)
+        self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
+        self.symbolic_ = self._law(table, self.estimate_, runs[0], problem.dt)
+        return self
+
+    def _identified(
+        self,
+        runs: Sequence[Trajectory],
+        problem: Problem,
+        table: TermTable,
+        allowed: BoolArray | None,
+    ) -> tuple[Any, Estimate]:
+        """Return the fitted engine and its estimate; here, one regression."""
+        regressor = self._regressor()
         source = problem.source(table)
         stats = accumulate(source, n_blocks=regressor.n_blocks, lags=regressor.needs_lags)
         if not np.isfinite(stats.total).all():
@@ -114,15 +131,10 @@ class _Sindy(BaseEstimator):
             allowed=allowed,
         )
         regressor._learn(estimate)
-        self.regressor_, self.estimate_ = regressor, estimate
         self.statistics_ = stats.compact()
         self._asked = (table.names, problem.target_names, allowed)
         self._report: IdentifiabilityReport | None = None
-        self.left_out_ = problem.left_out
-        self.control_columns_ = _control_columns(X, self.controls, self.names, t)
-        self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
-        self.symbolic_ = self._law(table, estimate, runs[0], problem.dt)
-        return self
+        return regressor, estimate
 
     def _pose(self, runs: Sequence[Trajectory]) -> Problem:
         options = {} if self.order == 1 else {"order": self.order}
@@ -239,6 +251,11 @@ class _Sindy(BaseEstimator):
     def identifiability_(self) -> IdentifiabilityReport:
         """What these data can and cannot tell apart; made when first asked for."""
         check_is_fitted(self, "symbolic_")
+        if not hasattr(self, "statistics_"):
+            raise AttributeError(
+                f"{self._owner}: a joint fit keeps no statistics of rows to report on; its "
+                "estimate_ has the marginal covariance."
+            )
         if self._report is None:
             terms, targets, allowed = self._asked
             equations = self.regressor_.normal_equations(self.statistics_, terms, targets)
@@ -367,10 +384,12 @@ class SINDy(_Sindy):
     regressor : SparseRegressor, optional
         By default :class:`STLSQ` with its automatic threshold. Also optimizers of pysindy
         and linear regressors of scikit-learn, see :class:`ForeignRegressor`.
-    method : {"auto", "weak", "derivative"}, form, or differentiator, default="auto"
+    method : {"auto", "weak", "derivative", "joint"}, form, or differentiator, default="auto"
         How the law is confronted with the data: the weak form ("auto", "weak", or a
-        :class:`WeakForm`), or estimated derivatives ("derivative" for fourth-order
-        differences, or any differentiator of this package, pysindy or ``derivative``).
+        :class:`WeakForm`), estimated derivatives ("derivative" for fourth-order
+        differences, or any differentiator of this package, pysindy or ``derivative``), or
+        trajectories estimated together with the law ("joint" or a :class:`JointFit`), which
+        is the method for noisy data.
     names, control_names : sequence of str, optional
         Names of the states and controls, where the data have none.
     controls : sequence of str or int, optional
@@ -438,16 +457,56 @@ class SINDy(_Sindy):
     def _form(self) -> Any:
         method = self.method
         if isinstance(method, str):
-            forms = {"auto": WeakForm, "weak": WeakForm, "derivative": StrongForm}
+            forms = {
+                "auto": WeakForm, "weak": WeakForm, "derivative": StrongForm, "joint": WeakForm
+            }  # fmt: skip
             if method not in forms:
                 raise ValueError(
                     f"SINDy: method must be one of {list(forms)}, a form or a differentiator; "
                     f"got {method!r}."
                 )
             return forms[method]()
+        if isinstance(method, JointFit):
+            return WeakForm()
         if hasattr(method, "pose") and not isinstance(method, type):
             return clone(method)
         return StrongForm(as_differentiator(method))
+
+    def _identified(
+        self,
+        runs: Sequence[Trajectory],
+        problem: Problem,
+        table: TermTable,
+        allowed: BoolArray | None,
+    ) -> tuple[Any, Estimate]:
+        engine = self._engine()
+        if engine is None:
+            return super()._identified(runs, problem, table, allowed)
+        estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
+        return engine, estimate
+
+    def _engine(self) -> JointFit | None:
+        """Return the joint fit, if that is the method."""
+        if isinstance(self.method, JointFit):
+            engine: JointFit = clone(self.method)
+        elif isinstance(self.method, str) and self.method == "joint":
+            engine = JointFit()
+        else:
+            return None
+        if self.regressor is not None or self.order != 1:
+            raise ValueError(
+                "SINDy: method='joint' selects its terms itself and needs order=1; got "
+                f"regressor={self.regressor!r}, order={self.order!r}. Leave them out."
+            )
+        return engine
+
+    @property
+    def smoothed_(self) -> list[Trajectory]:
+        """The trajectories that the law and the data agree on; of a joint fit only."""
+        smoothed = getattr(getattr(self, "estimate_", None), "smoothed", None)
+        if smoothed is None:
+            raise AttributeError("SINDy: only a fit with method='joint' has smoothed trajectories.")
+        return list(smoothed)
 
 
 class DiscreteSINDy(_Sindy):

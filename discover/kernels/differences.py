@@ -143,3 +143,13 @@ def steps_within(t, step, tolerance):
         if not abs(t[i + 1] - t[i] - step) <= tolerance:
             return False
     return True
+
+
+@njit(cache=True, error_model="numpy")
+def derivative_rows(t, order, out):
+    """Write the weights of the derivative on ``order + 1`` consecutive points, row by row."""
+    work = np.empty((order + 1, order + 1))
+    for i in range(out.shape[0]):
+        difference_weights(t[i], t[i : i + order + 1], order, work)
+        for k in range(order + 1):
+            out[i, k] = work[order, k]

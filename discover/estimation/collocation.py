@@ -1,0 +1,237 @@
+"""Trajectories on a grid, and how far they are from obeying a law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from discover.estimation.marginal import BandedInformation, Sensitivities
+from discover.kernels import collocation as kernel
+from discover.libraries.termtable import TermTable
+from discover.typing import BoolArray, FloatArray, IntArray
+
+__all__ = ["Grid", "Linearized", "collocation_weights", "linearize"]
+
+_POINTS = 6  # of the stencil: order six
+_FINER = 8  # of the stencil that measures its error
+
+
+def collocation_weights(times: FloatArray, n_points: int = _POINTS) -> tuple[IntArray, FloatArray]:
+    """Return stencils that integrate every interval of a grid.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_samples,)
+        Strictly increasing, any spacing.
+    n_points : int, default=6
+        Points of a stencil; the rule is exact for polynomials of degree ``n_points - 1``.
+
+    Returns
+    -------
+    first : ndarray of int, shape (n_samples - 1,)
+        First point of the stencil of each interval: centred inside, one-sided at the ends.
+    weights : ndarray of shape (n_samples - 1, n_points)
+        ``sum(weights[k] * f[first[k] : first[k] + n_points])`` is the integral of `f` from
+        ``times[k]`` to ``times[k + 1]``.
+
+    Notes
+    -----
+    On a uniform grid the inner weights are (11, -93, 802, 802, -93, 11) h / 1440.
+    """
+    m = min(n_points, len(times))
+    first = np.empty(len(times) - 1, dtype=np.int64)
+    weights = np.empty((len(times) - 1, m))
+    kernel.interval_weights(times, m, first, weights)
+    return first, weights
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """One run on the grid of its trajectory.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n,)
+    known : ndarray of shape (n, n_known)
+        Controls and, perhaps, time: inputs of the law that are no unknowns.
+    y : ndarray of shape (n, d)
+        Measurements; NaN where none was made.
+    """
+
+    times: FloatArray
+    known: FloatArray
+    y: FloatArray
+
+    @cached_property
+    def measured(self) -> BoolArray:
+        """Where there is a measurement."""
+        return np.isfinite(self.y)
+
+    @cached_property
+    def stencils(self) -> tuple[IntArray, FloatArray]:
+        """See :func:`collocation_weights`."""
+        return collocation_weights(self.times)
+
+    @cached_property
+    def finer_stencils(self) -> tuple[IntArray, FloatArray]:
+        """Stencils of order eight."""
+        return collocation_weights(self.times, _FINER)
+
+    @cached_property
+    def steps(self) -> FloatArray:
+        """Lengths of the intervals."""
+        return np.diff(self.times)
+
+    def quadrature_error(self, f: FloatArray) -> FloatArray:
+        """Estimate the error of the integrals of `f`, shape (n - 1, d), in units of the states.
+
+        The distance from the rule of order eight.
+        """
+        out = np.empty((len(f) - 1, f.shape[1]))
+        kernel.quadrature_gap(*self.stencils, *self.finer_stencils, f, out)
+        return out
+
+    def split(self, intervals: IntArray, x: FloatArray, f: FloatArray) -> tuple[Grid, FloatArray]:
+        """Halve some intervals; the trajectory is read there along cubics.
+
+        Parameters
+        ----------
+        intervals : ndarray of int
+        x, f : ndarray of shape (n, d)
+            The trajectory and its time derivative.
+
+        Returns
+        -------
+        grid : Grid
+        x : ndarray of shape (n + n_intervals, d)
+        """
+        i = intervals
+        quarter = self.steps[i, None] / 8
+        middle = 0.5 * (x[i] + x[i + 1]) + quarter * (f[i] - f[i + 1])
+        low, high = np.minimum(x[i], x[i + 1]), np.maximum(x[i], x[i + 1])
+        middle = np.clip(middle, 2 * low - high, 2 * high - low)  # a wild law must not throw it far
+        times = np.insert(self.times, i + 1, 0.5 * (self.times[i] + self.times[i + 1]))
+        known = np.insert(self.known, i + 1, 0.5 * (self.known[i] + self.known[i + 1]), axis=0)
+        grid = Grid(times, known, np.insert(self.y, i + 1, np.nan, axis=0))
+        return grid, np.insert(x, i + 1, middle, axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Linearized:
+    """Defects of one run and their derivatives, at a trajectory and a law.
+
+    Parameters
+    ----------
+    x, f : ndarray of shape (n, d)
+        The trajectory and the law on it.
+    r : ndarray of shape (n_rows,)
+        Defects, interval by interval, state by state.
+    J : ndarray of shape (n_rows, width)
+        Their derivatives by the trajectory, from the unknown ``rows[k]`` on.
+    columns : ndarray of shape (n - 1, n_terms)
+        Integrals of the terms: minus the derivative of a defect by a coefficient.
+    rows : ndarray of int, shape (n_rows,)
+    weight : ndarray of shape (n_rows,)
+        Precision of the defects.
+    misfit, precision : ndarray of shape (n, d)
+        The trajectory less the measurements, and their precision: 0 where there is none.
+    """
+
+    x: FloatArray
+    f: FloatArray
+    r: FloatArray
+    J: FloatArray
+    columns: FloatArray
+    rows: IntArray
+    weight: FloatArray
+    misfit: FloatArray
+    precision: FloatArray
+
+    @property
+    def cost(self) -> float:
+        """Minus twice the log-density, up to a constant."""
+        return float(self.weight @ self.r**2 + (self.precision * self.misfit**2).sum())
+
+    def information(self, damping: float = 0.0) -> BandedInformation:
+        """Return the information on the trajectory, factored."""
+        info = BandedInformation(self.x.size, self.J.shape[1])
+        info.add(self.rows, self.J, self.r, self.weight)
+        info.add_direct(self.misfit.ravel(), self.precision.ravel())
+        if damping:
+            info.band[:, -1] *= 1.0 + damping
+        info.factor()
+        return info
+
+    def sensitivities(self, support: BoolArray | None = None) -> Sensitivities:
+        """Return the derivatives by the coefficients, equation by equation.
+
+        All of them, or those of a support (d, n_terms); then every equation has as many
+        columns as the longest, the rest zero.
+        """
+        d, n = self.x.shape[1], len(self.columns)
+        if support is None:
+            p = self.columns.shape[1]
+            source = np.repeat(np.arange(n), d)
+            return Sensitivities(-self.columns, source, np.tile(np.arange(d) * p, n), d * p)
+        width = max(int(support.sum(axis=1).max()), 1)
+        columns = np.zeros((n, d, width))
+        for i, row in enumerate(support):
+            columns[:, i, : row.sum()] = -self.columns[:, row]
+        offset = np.tile(np.arange(d) * width, n)
+        return Sensitivities(columns.reshape(n * d, width), np.arange(n * d), offset, d * width)
+
+
+def linearize(
+    grid: Grid,
+    table: TermTable,
+    coefficients: FloatArray,
+    x: FloatArray,
+    defect_scale: FloatArray,
+    precision: FloatArray,
+) -> Linearized:
+    """Evaluate the defects of a trajectory, and differentiate them.
+
+    Parameters
+    ----------
+    grid : Grid
+    table : TermTable
+    coefficients : ndarray of shape (n_terms, d)
+    x : ndarray of shape (n, d)
+    defect_scale : ndarray of shape (n - 1, d)
+        Standard deviation that is granted to the defects.
+    precision : ndarray of shape (n, d)
+        Of the measurements.
+
+    Returns
+    -------
+    Linearized
+
+    Notes
+    -----
+    The defect of an interval is ``x[k+1] - x[k]`` less the integral of the law, by a rule of
+    order six on the points around it.
+    """
+    n, d = x.shape
+    first, weights = grid.stencils
+    p, m = table.n_terms, weights.shape[1]
+    theta, f, slopes = np.empty((n, p)), np.empty((n, d)), np.empty((n, d, d))
+    inputs = np.ascontiguousarray(np.hstack([x, grid.known]))
+    kernel.law_at_points(
+        table.program, table.constants, table.outputs, coefficients, inputs, theta, f, slopes
+    )
+    r, J = np.empty((n - 1) * d), np.empty(((n - 1) * d, m * d))
+    columns = np.empty((n - 1, p))
+    kernel.defects(first, weights, np.arange(n - 1), x, f, theta, slopes, r, J, columns)
+    return Linearized(
+        x=x,
+        f=f,
+        r=r,
+        J=J,
+        columns=columns,
+        rows=np.repeat(first * d, d),
+        weight=1.0 / defect_scale.ravel() ** 2,
+        misfit=np.where(grid.measured, x - grid.y, 0.0),
+        precision=precision,
+    )

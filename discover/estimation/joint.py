@@ -1,0 +1,497 @@
+"""The joint fit: true trajectories and the law that moves them, found together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from discover.estimation.collocation import Grid, Linearized, linearize
+from discover.estimation.marginal import BandedInformation, Sensitivities
+from discover.estimation.search import InformationSearch
+from discover.estimation.smoothing_start import smoothed_start
+from discover.exceptions import DataError
+from discover.libraries.termtable import TermTable
+from discover.observations import Trajectory
+from discover.problems.scales import noise_level
+from discover.regression import Candidate, Estimate
+from discover.typing import BoolArray, FloatArray
+
+__all__ = ["JointEstimate", "JointFit"]
+
+_LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 0 is the last
+_LAST = (0.01, 0.1)  # at the end: of a step of the trajectory, and of the noise
+_FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
+_RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
+_MOST_ROUNDS = 6  # of selection per level
+_MOST_STEPS = 6  # of Gauss and Newton per round
+_SHORTEST = 8  # samples of a run
+_LONGEST_GAP = 10.0  # sampling intervals that the law may bridge
+_LEAST_NOISE = 1e-6  # of the spread: the accuracy of the collocation
+
+
+@dataclass(frozen=True, eq=False)
+class JointEstimate(Estimate):
+    """What the joint fit found.
+
+    Parameters
+    ----------
+    smoothed : tuple of Trajectory
+        The trajectories the law and the data agree on, at the times of the samples.
+    smoothed_errors : tuple of ndarray of shape (n_samples, n_states)
+        Their standard errors, at the law found.
+    measurement_noise : ndarray of shape (n_states,)
+        Standard deviation of the noise of the measurements.
+    """
+
+    smoothed: tuple[Trajectory, ...] = ()
+    smoothed_errors: tuple[FloatArray, ...] = ()
+    measurement_noise: FloatArray | None = None
+
+
+class JointFit(BaseEstimator):
+    """Estimate trajectories and a sparse law together, from noisy samples.
+
+    Parameters
+    ----------
+    noise : float or sequence of float, optional
+        Standard deviation of the measurement noise, per state, in its units; by default
+        estimated from the data.
+    penalty : float, optional
+        What a term must improve minus twice the log-likelihood by; by default the extended
+        Bayesian criterion, ``log(n_samples) + 2 log(n_terms)``.
+
+    Notes
+    -----
+    Minimises ``|x - y|^2 / sigma^2 + |D(x, xi)|^2 / q^2``, where D are the defects of implicit
+    collocation of order six, and q is lowered to a hundredth of a step of the trajectory or a
+    tenth of the noise. This is weak-constraint 4D-Var over states and coefficients, or
+    total least squares with the errors where they are: in the states. At every trajectory
+    all states are eliminated, which leaves normal equations for all candidate terms, with the
+    marginal precision of their coefficients; supports are searched there, by additions,
+    removals and swaps. Grids are refined where the law is faster than the samples.
+    """
+
+    def __init__(
+        self,
+        *,
+        noise: float | Sequence[float] | None = None,
+        penalty: float | None = None,
+    ) -> None:
+        self.noise = noise
+        self.penalty = penalty
+
+    def identify(
+        self,
+        runs: Sequence[Trajectory],
+        table: TermTable,
+        *,
+        allowed: BoolArray | None = None,
+        include_time: bool = False,
+    ) -> JointEstimate:
+        """Estimate the law.
+
+        Parameters
+        ----------
+        runs : sequence of Trajectory
+        table : TermTable
+            Candidate terms over states, controls and, perhaps, time.
+        allowed : ndarray of bool, shape (n_states, n_terms), optional
+        include_time : bool, default=False
+
+        Returns
+        -------
+        JointEstimate
+
+        Raises
+        ------
+        DataError
+            If no run has eight samples.
+        """
+        pieces = _pieces(runs)
+        sigma = self._noise(pieces)
+        engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
+        state = engine.run(engine.start())
+        return engine.estimate(state)
+
+    def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
+        d = pieces[0].n_states
+        if self.noise is None:
+            return _noise_level(pieces)
+        sigma = np.broadcast_to(np.asarray(self.noise, dtype=np.float64), (d,))
+        if not (np.isfinite(sigma).all() and (sigma > 0).all()):
+            raise ValueError(
+                f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
+            )
+        return sigma
+
+
+def _noise_level(pieces: Sequence[Trajectory]) -> FloatArray:
+    """Estimate the noise of each state from the samples that have it."""
+    levels = []
+    for i in range(pieces[0].n_states):
+        seen = [np.isfinite(run.states[:, i]) for run in pieces]
+        alone = [
+            Trajectory(run.states[rows, i : i + 1], run.times[rows])
+            for run, rows in zip(pieces, seen, strict=True)
+            if rows.any()
+        ]
+        levels.append(noise_level(alone)[0])
+    return np.array(levels)
+
+
+def _pieces(runs: Sequence[Trajectory]) -> list[Trajectory]:
+    """Cut runs at gaps; samples that miss some states stay."""
+    pieces = []
+    for run in runs:
+        cuts = np.flatnonzero(np.diff(run.times) > _LONGEST_GAP * run.dt) + 1
+        edges = [0, *cuts.tolist(), len(run)]
+        stretches = [run.select(slice(a, b)) for a, b in pairwise(edges)]
+        pieces += [s for s in stretches if len(s) >= _SHORTEST]
+    if not pieces:
+        raise DataError(f"JointFit: needs a run of at least {_SHORTEST} samples without a gap.")
+    return pieces
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where the fit stands.
+
+    `unresolved` are the quadrature errors per run, (n - 1, d): defects the grid cannot avoid.
+    """
+
+    grids: list[Grid]
+    x: list[FloatArray]
+    unresolved: list[FloatArray]
+    sigma: FloatArray
+    coefficients: FloatArray  # (n_terms, d)
+    support: BoolArray  # (d, n_terms)
+    cost: float = np.inf
+
+
+class _Engine:
+    """The steps of the fit, for given data and library."""
+
+    def __init__(
+        self,
+        pieces: list[Trajectory],
+        table: TermTable,
+        sigma: FloatArray,
+        allowed: BoolArray | None,
+        include_time: bool,
+        penalty: float | None,
+    ) -> None:
+        self.pieces, self.table = pieces, table
+        self.d, self.p = pieces[0].n_states, table.n_terms
+        self.allowed = np.ones((self.d, self.p), dtype=bool) if allowed is None else allowed
+        states = np.concatenate([run.states for run in pieces])
+        self.least = _LEAST_NOISE * np.nanstd(states, axis=0)
+        self.sigma = np.maximum(sigma, self.least)
+        self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
+        self.n_samples = len(states)
+        self.grids = [_grid(run, self.step, include_time) for run in pieces]
+        self.penalty = np.log(self.n_samples) + 2 * np.log(self.p) if penalty is None else penalty
+        self.path: list[Candidate] = []
+
+    # -- the model of the noise ----------------------------------------------------
+
+    def defect_scale(self, state: _State, level: float) -> list[FloatArray]:
+        """Return the standard deviation granted to the defects, per run (n - 1, d).
+
+        A random walk, so that halved intervals get half the variance; and what the grid
+        cannot resolve.
+        """
+        last = np.minimum(_LAST[0] * self.step * self.speed, _LAST[1] * state.sigma)
+        granted = np.maximum(level * self.step * self.speed, last)
+        return [
+            np.sqrt(granted**2 * (grid.steps[:, None] / self.step) + error**2)
+            for grid, error in zip(state.grids, state.unresolved, strict=True)
+        ]
+
+    def linearize(self, state: _State, level: float) -> list[Linearized]:
+        """Linearise every run."""
+        scales = self.defect_scale(state, level)
+        return [
+            linearize(
+                grid, self.table, state.coefficients, x, scale, grid.measured / state.sigma**2
+            )
+            for grid, x, scale in zip(state.grids, state.x, scales, strict=True)
+        ]
+
+    # -- normal equations of the coefficients --------------------------------------
+
+    def marginal(
+        self, runs: list[Linearized], support: BoolArray | None = None
+    ) -> tuple[FloatArray, FloatArray, list[tuple[BandedInformation, Sensitivities]]]:
+        """Eliminate the trajectories: precision and gradient of the coefficients."""
+        eliminated = [_eliminate(run, support) for run in runs]
+        S = np.sum([e[0] for e in eliminated], axis=0)
+        gradient = np.sum([e[1] for e in eliminated], axis=0)
+        return S, gradient, [e[2] for e in eliminated]
+
+    def search(self, state: _State, level: float) -> InformationSearch:
+        """Return the normal equations of all candidate terms."""
+        S, gradient, _ = self.marginal(self.linearize(state, level))
+        b = S @ state.coefficients.T.ravel() - gradient
+        return InformationSearch(S, b, self.allowed.ravel())
+
+    def with_support(self, state: _State, search: InformationSearch, flat: BoolArray) -> _State:
+        """Move to a support and the coefficients the normal equations give it."""
+        xi = search.solve(flat)[0].reshape(self.d, self.p)
+        support = flat.reshape(self.d, self.p) & (xi != 0)
+        return replace(state, coefficients=np.ascontiguousarray(xi.T), support=support)
+
+    # -- one support ---------------------------------------------------------------
+
+    def relax(self, state: _State, level: float, most: int = _MOST_STEPS) -> _State:
+        """Gauss-Newton on trajectories and coefficients, with damped steps."""
+        runs = self.linearize(state, level)
+        cost = sum(run.cost for run in runs)
+        for _ in range(most):
+            moved, runs, new = self._moved(state, runs, cost, level)
+            if not new < cost:
+                break
+            gain, cost, state = cost - new, new, moved
+            if gain < 0.1 + 1e-5 * cost:
+                break
+        return replace(state, cost=cost)
+
+    def _moved(
+        self, state: _State, runs: list[Linearized], cost: float, level: float
+    ) -> tuple[_State, list[Linearized], float]:
+        dxi, dx = self._direction(state, runs)
+        share = 1.0
+        while True:
+            moved = replace(
+                state,
+                coefficients=state.coefficients + share * dxi,
+                x=[x + share * step for x, step in zip(state.x, dx, strict=True)],
+            )
+            trial = self.linearize(moved, level)
+            new = sum(run.cost for run in trial)
+            if new < cost or share < 0.02:
+                return moved, trial, new if np.isfinite(new) else np.inf
+            share *= 0.5
+
+    def _direction(
+        self, state: _State, runs: list[Linearized]
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """Return the Gauss-Newton step of coefficients (n_terms, d) and trajectories."""
+        support = state.support
+        S, gradient, parts = self.marginal(runs, support)
+        width = max(int(support.sum(axis=1).max()), 1)
+        used = np.concatenate([np.arange(width) < row.sum() for row in support])
+        step = np.zeros(len(gradient))
+        step[used] = _solve_scaled(S[np.ix_(used, used)], -gradient[used])
+        dxi = np.zeros((self.p, self.d))
+        for i, row in enumerate(support):
+            dxi[row, i] = step[i * width : i * width + row.sum()]
+        dx = [_back(run, *part, step) for run, part in zip(runs, parts, strict=True)]
+        return dxi, dx
+
+    # -- the grid ------------------------------------------------------------------
+
+    def refined(self, state: _State) -> tuple[_State, int]:
+        """Halve the intervals on which the law is faster than the grid; also how many."""
+        grids, xs, added = [], [], 0
+        for grid, x, run in zip(state.grids, state.x, self.linearize(state, 1.0), strict=True):
+            error = grid.quadrature_error(run.f) / state.sigma
+            coarse = error.max(axis=1) > _RESOLVED
+            coarse[1:-1] |= coarse[2:] | coarse[:-2]  # neighbours differ by a factor of two
+            where = np.flatnonzero(coarse & (grid.steps > _FINEST * self.step))
+            grid, x = grid.split(where, x, run.f)
+            grids.append(grid)
+            xs.append(x)
+            added += len(where)
+        return self.measured_errors(replace(state, grids=grids, x=xs)), added
+
+    def measured_errors(self, state: _State) -> _State:
+        """Measure what the grids cannot resolve at this law."""
+        blank = [np.zeros((len(x) - 1, self.d)) for x in state.x]
+        runs = self.linearize(replace(state, unresolved=blank), 1.0)
+        errors = [grid.quadrature_error(run.f) for grid, run in zip(state.grids, runs, strict=True)]
+        return replace(state, unresolved=errors)
+
+    def resolve(self, state: _State, level: float) -> _State:
+        """Refine the grids until the law is resolved."""
+        most = 8 * self.n_samples
+        for _ in range(6):
+            if sum(len(x) for x in state.x) > most:
+                break
+            finer, added = self.refined(state)
+            if not added:
+                return finer
+            state = self.relax(finer, level)
+        return state
+
+    # -- the whole -----------------------------------------------------------------
+
+    def start(self) -> _State:
+        """Smooth the states one by one, and regress their increments on all terms."""
+        times = [grid.times for grid in self.grids]
+        columns = [
+            smoothed_start(times, [grid.y[:, i] for grid in self.grids], float(self.sigma[i]))
+            for i in range(self.d)
+        ]
+        x = [np.column_stack(run) for run in zip(*columns, strict=True)]
+        slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
+        self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
+        errors = [
+            grid.quadrature_error(slope) for grid, slope in zip(self.grids, slopes, strict=True)
+        ]
+        nothing = np.zeros((self.d, self.p), dtype=bool)
+        state = _State(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
+        search = self.search(state, 1.0)
+        return self.with_support(state, search, search.best(self.penalty))
+
+    def run(self, state: _State) -> _State:
+        """Lower the defects level by level; at each, select until the support stays.
+
+        The noise is estimated anew when the law is known, and once more at the end.
+        """
+        *levels, last = self.levels()
+        for level in levels:
+            if level < 0.25:
+                state = self.resolve(state, level)
+            state = self.selected(state, level)
+        for _ in range(2):
+            state = self.selected(self.with_noise(state, last), last)
+        return state
+
+    def with_noise(self, state: _State, level: float) -> _State:
+        """Estimate the noise from the misfit, with the degrees of freedom it has left."""
+        runs = self.linearize(state, level)
+        variances = [run.information().variances().reshape(run.x.shape) for run in runs]
+        return replace(state, sigma=np.maximum(self.noise_of(state, runs, variances), self.least))
+
+    def noise_of(
+        self, state: _State, runs: list[Linearized], variances: list[FloatArray]
+    ) -> FloatArray:
+        """Return the standard deviation of the noise, shape (d,)."""
+        seen = np.concatenate([grid.measured for grid in state.grids])
+        misfit = np.concatenate([run.misfit for run in runs])
+        freedom = (seen * np.concatenate(variances) / state.sigma**2).sum(axis=0)
+        left = np.maximum(seen.sum(axis=0) - freedom, 1.0)
+        return np.asarray(np.sqrt((misfit**2).sum(axis=0) / left))
+
+    def levels(self) -> list[float]:
+        """Return the levels that differ from the last."""
+        last = np.minimum(_LAST[0] * self.step * self.speed, _LAST[1] * self.sigma)
+        reach = float((last / (self.step * self.speed)).min())
+        levels = [level for level in _LEVELS[:-1] if level > reach]
+        while levels[-1] > 8 * reach:
+            levels.append(levels[-1] / 5)
+        return [*levels, 0.0]
+
+    def selected(self, state: _State, level: float) -> _State:
+        """Relax and select in turn until the support stays; the cheapest that was met."""
+        met: dict[bytes, _State] = {}
+        for _ in range(_MOST_ROUNDS):
+            state = self.measured_errors(self.relax(state, level))
+            met[state.support.tobytes()] = state
+            search = self.search(state, level)
+            best = search.best(self.penalty, state.support.ravel())
+            if best.tobytes() in met:
+                break
+            state = self.with_support(state, search, best)
+        return min(met.values(), key=lambda s: s.cost + self.penalty * s.support.sum())
+
+    def estimate(self, state: _State) -> JointEstimate:
+        """Read covariance, noise and smoothed trajectories off the last linearisation."""
+        runs = self.linearize(state, 0.0)
+        S, _, parts = self.marginal(runs)
+        flat = state.support.ravel()
+        covariance = _inverse_scaled(S[np.ix_(flat, flat)])
+        variances = [
+            part[0].variances().reshape(run.x.shape) for run, part in zip(runs, parts, strict=True)
+        ]
+        noise = self.noise_of(state, runs, variances)
+        kept = [
+            np.isin(grid.times, run.times)
+            for grid, run in zip(state.grids, self.pieces, strict=True)
+        ]
+        return JointEstimate(
+            coefficients=np.ascontiguousarray(state.coefficients.T),
+            support=state.support,
+            covariance=covariance,
+            noise_variance=noise**2,
+            n_effective=float(self.n_samples),
+            condition_number=float("nan"),
+            path=tuple(self.path),
+            smoothed=tuple(
+                replace(run, states=np.ascontiguousarray(x[keep]))
+                for run, x, keep in zip(self.pieces, state.x, kept, strict=True)
+            ),
+            smoothed_errors=tuple(
+                np.sqrt(v[keep]) for v, keep in zip(variances, kept, strict=True)
+            ),
+            measurement_noise=noise,
+        )
+
+
+def _eliminate(
+    run: Linearized, support: BoolArray | None
+) -> tuple[FloatArray, FloatArray, tuple[BandedInformation, Sensitivities]]:
+    info, B = run.information(), run.sensitivities(support)
+    G, b = B.products(run.r, run.weight)
+    reduction, gradient = info.eliminated(run.rows, run.J, run.weight, B)
+    return G - reduction, b - gradient, (info, B)
+
+
+def _back(
+    run: Linearized, info: BandedInformation, B: Sensitivities, step: FloatArray
+) -> FloatArray:
+    """Return the step of a trajectory that goes with a step of the coefficients."""
+    shift = B.applied(step)
+    gradient = info.gradient + info.coupling(run.rows, run.J, run.weight, shift)
+    return -info.solve(gradient).reshape(run.x.shape)
+
+
+def _solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
+    """Solve with unit diagonal; least squares where terms repeat each other."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
+    G = S * np.outer(scale, scale)
+    try:
+        return np.asarray(scale * np.linalg.solve(G, scale * b))
+    except np.linalg.LinAlgError:
+        return np.asarray(scale * np.linalg.lstsq(G, scale * b)[0])
+
+
+def _inverse_scaled(S: FloatArray) -> FloatArray:
+    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
+    inverse = np.linalg.pinv(S * np.outer(scale, scale), hermitian=True)
+    return np.asarray(inverse * np.outer(scale, scale))
+
+
+def _grid(run: Trajectory, step: float, include_time: bool) -> Grid:
+    """Return the grid of a run, with points inside the gaps between its samples."""
+    gaps = np.diff(run.times)
+    extra = np.maximum(np.ceil(gaps / step - 0.5).astype(np.int64) - 1, 0)
+    after = np.repeat(np.arange(len(gaps)), extra)
+    share = np.concatenate([np.arange(1, n + 1) / (n + 1) for n in extra]) if len(after) else 0.0
+    inside = run.times[after] + share * gaps[after]
+    known = _known(run, include_time)
+    between = known[after] + np.reshape(share, (-1, 1)) * np.diff(known, axis=0)[after]
+    return Grid(
+        np.insert(run.times, after + 1, inside),
+        np.insert(known, after + 1, between, axis=0),
+        np.insert(run.states, after + 1, np.nan, axis=0),
+    )
+
+
+def _known(run: Trajectory, include_time: bool) -> FloatArray:
+    """Return controls and time, the inputs of the law that are no unknowns."""
+    parts = [np.empty((len(run), 0))]
+    if run.controls is not None:
+        parts.append(np.column_stack([_filled(run.times, u) for u in run.controls.T]))
+    if include_time:
+        parts.append(run.times[:, None])
+    return np.hstack(parts)
+
+
+def _filled(times: FloatArray, values: FloatArray) -> FloatArray:
+    seen = np.isfinite(values)
+    return np.asarray(np.interp(times, times[seen], values[seen]))

@@ -1,0 +1,99 @@
+"""Search for the support that normal equations of known noise like best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from discover.kernels import sweeping as kernel
+from discover.typing import BoolArray, FloatArray
+
+__all__ = ["InformationSearch"]
+
+_DEPENDENT = 1e-11  # residual share of a column below which it repeats the others
+
+
+class InformationSearch:
+    """Normal equations ``S xi = b`` whose noise is known, and supports judged by them.
+
+    The misfit of a support is ``-b_s' S_ss^-1 b_s``, minus twice the log-likelihood up to a
+    constant; a support costs its misfit plus a penalty per term.
+
+    Parameters
+    ----------
+    S : ndarray of shape (n, n)
+        Precision of all candidate coefficients.
+    b : ndarray of shape (n,)
+    allowed, kept : ndarray of bool, shape (n,), optional
+        Terms that may enter, and terms that must stay.
+
+    Notes
+    -----
+    One tableau swept in and out (Goodnight, Am. Stat. 33 (1979) 149-158) knows the gain
+    of every addition and the cost of every removal.
+    """
+
+    def __init__(
+        self,
+        S: FloatArray,
+        b: FloatArray,
+        allowed: BoolArray | None = None,
+        kept: BoolArray | None = None,
+    ) -> None:
+        diagonal = np.diag(S)
+        usable = diagonal > 1e-300
+        self.lengths = np.sqrt(np.where(usable, diagonal, 1.0))
+        n = len(b)
+        self.allowed = usable if allowed is None else usable & allowed
+        self.kept = np.zeros(n, dtype=bool) if kept is None else kept & self.allowed
+        self._T = np.zeros((n + 1, n + 1))
+        self._T[:n, :n] = S / np.outer(self.lengths, self.lengths)
+        self._T[:n, n] = self._T[n, :n] = b / self.lengths
+
+    def swept(self, support: BoolArray) -> tuple[FloatArray, BoolArray]:
+        """Return the tableau swept on a support, without terms that repeat others."""
+        T, inside = self._T.copy(), np.zeros(len(support), dtype=bool)
+        for j in np.flatnonzero(support & self.allowed):
+            if T[j, j] > _DEPENDENT:
+                kernel.sweep(T, j, 1.0)
+                inside[j] = True
+        return T, inside
+
+    def solve(self, support: BoolArray) -> tuple[FloatArray, FloatArray, float]:
+        """Return coefficients, their standard errors (both (n,)) and the misfit."""
+        T, inside = self.swept(support)
+        n = len(support)
+        xi, errors = np.zeros(n), np.full(n, np.inf)
+        xi[inside] = T[:n, n][inside] / self.lengths[inside]
+        errors[inside] = np.sqrt(np.maximum(-np.diag(T)[:n][inside], 0)) / self.lengths[inside]
+        return xi, errors, float(T[n, n])
+
+    def path(self, start: BoolArray | None = None) -> list[tuple[BoolArray, float]]:
+        """Return the supports of backward elimination with their misfits."""
+        T, inside = self.swept(self.allowed if start is None else start)
+        misfit, support = float(T[-1, -1]), inside.copy()
+        n = int(inside.sum())
+        removed, losses = np.empty(n, dtype=np.int64), np.empty(n)
+        steps = kernel.backward_path(T, inside, self.kept, removed, losses)
+        found = [(support.copy(), misfit)]
+        for j, loss in zip(removed[:steps], losses[:steps], strict=True):
+            support[j] = False
+            misfit += loss
+            found.append((support.copy(), misfit))
+        return found
+
+    def improved(self, support: BoolArray, penalty: float) -> BoolArray:
+        """Return the support at the end of all additions, removals and swaps that pay."""
+        T, inside = self.swept(support | self.kept)
+        kernel.improve(T, inside, self.kept, self.allowed, penalty, _DEPENDENT, 4 * len(support))
+        return inside
+
+    def best(self, penalty: float, start: BoolArray | None = None) -> BoolArray:
+        """Return the best support found, backwards from all terms and from `start`."""
+        path = self.path()
+        costs = [misfit + penalty * support.sum() for support, misfit in path]
+        candidates = [path[int(np.argmin(costs))][0]]
+        if start is not None:
+            candidates.append(start)
+        ends = [self.improved(candidate, penalty) for candidate in candidates]
+        totals = [self.solve(end)[2] + penalty * end.sum() for end in ends]
+        return ends[int(np.argmin(totals))]

@@ -1,0 +1,90 @@
+"""The joint fit recovers laws from noisy runs."""
+
+import numpy as np
+import pytest
+
+from discover import JointFit, PolynomialLibrary, SINDy
+from discover.dynamics import simulate
+
+
+class Lorenz:
+    def rhs(self, x, t=0.0, u=None):
+        return np.stack(
+            [
+                10 * (x[..., 1] - x[..., 0]),
+                x[..., 0] * (28 - x[..., 2]) - x[..., 1],
+                x[..., 0] * x[..., 1] - 8 / 3 * x[..., 2],
+            ],
+            axis=-1,
+        )
+
+
+TIMES = np.linspace(0, 7.5, 1000)
+TRUE = np.zeros((3, 10))
+TRUE[0, [1, 2]] = -10, 10
+TRUE[1, [1, 2, 6]] = 28, -1, -1
+TRUE[2, [3, 5]] = -8 / 3, 1
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return np.asarray(simulate(Lorenz(), [-8.0, 7.0, 27.0], TIMES, rtol=1e-11, atol=1e-11).states)
+
+
+def noisy(clean, level, seed):
+    rng = np.random.default_rng(seed)
+    return clean + level * clean.std(axis=0) * rng.standard_normal(clean.shape)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.1])
+def test_lorenz_is_recovered_from_one_noisy_run(clean, level):
+    found = SINDy(PolynomialLibrary(3), method="joint").fit(noisy(clean, level, 1), TIMES)
+    support = found.estimate_.support
+    np.testing.assert_array_equal(support[:, :10], TRUE != 0)
+    assert not support[:, 10:].any()
+    z = (found.estimate_.coefficients[:, :10] - TRUE)[TRUE != 0]
+    z /= np.sqrt(np.diag(found.estimate_.covariance))
+    assert np.abs(z).max() < 4
+    noise = found.estimate_.measurement_noise / clean.std(axis=0)
+    np.testing.assert_allclose(noise, level, rtol=0.08)
+    error = found.smoothed_[0].states - clean
+    assert np.sqrt(np.mean(error**2, axis=0)).max() < 0.35 * level * clean.std(axis=0).max()
+
+
+def test_support_does_not_depend_on_units(clean):
+    data = noisy(clean, 0.05, 2)
+    first = SINDy(method="joint").fit(data, TIMES)
+    scales = np.array([1e3, 1e-4, 7.0])
+    second = SINDy(method="joint").fit(data * scales, 60 * TIMES)
+    np.testing.assert_array_equal(first.estimate_.support, second.estimate_.support)
+    np.testing.assert_allclose(
+        second.smoothed_[0].states, first.smoothed_[0].states * scales, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_data_without_noise_give_the_law_to_the_accuracy_of_collocation(clean):
+    found = SINDy(method="joint").fit(clean, TIMES)
+    np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
+    np.testing.assert_allclose(found.estimate_.coefficients, TRUE, atol=1e-3)
+
+
+def test_missing_and_irregular_samples_are_used_as_they_are(clean):
+    rng = np.random.default_rng(4)
+    data = noisy(clean, 0.02, 3)
+    data[rng.random(data.shape) < 0.2] = np.nan
+    kept = np.sort(rng.permutation(len(TIMES))[:800])
+    found = SINDy(method="joint").fit(data[kept], TIMES[kept])
+    np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
+    assert len(found.smoothed_[0]) == 800
+    assert np.isfinite(found.smoothed_[0].states).all()
+
+
+def test_a_regressor_beside_the_joint_fit_is_refused(clean):
+    from discover import STLSQ
+
+    with pytest.raises(ValueError, match="selects its terms itself"):
+        SINDy(regressor=STLSQ(), method="joint").fit(clean, TIMES)
+    with pytest.raises(ValueError, match="noise must be positive"):
+        SINDy(method=JointFit(noise=-1.0)).fit(clean, TIMES)
+    with pytest.raises(AttributeError, match="smoothed trajectories"):
+        _ = SINDy().fit(clean, TIMES).smoothed_
