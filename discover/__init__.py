@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from discover.observations.datasets import load_hare_lynx as load_hare_lynx
     from discover.observations.readers import read_runs as read_runs
     from discover.problems import FiniteDifference as FiniteDifference
+    from discover.problems import RauchTungStriebel as RauchTungStriebel
     from discover.problems import SavitzkyGolay as SavitzkyGolay
     from discover.problems import SmoothingSpline as SmoothingSpline
     from discover.problems import Spectral as Spectral
     from discover.problems import StrongForm as StrongForm
+    from discover.problems import TotalVariation as TotalVariation
     from discover.problems import Transition as Transition
     from discover.problems import WeakForm as WeakForm
     from discover.regression import STLSQ as STLSQ
@@ -46,6 +48,7 @@ _HOMES = {
     "FourierLibrary": "discover.libraries",
     "JointFit": "discover.estimation",
     "PolynomialLibrary": "discover.libraries",
+    "RauchTungStriebel": "discover.problems",
     "ReducedLibrary": "discover.libraries",
     "SINDy": "discover.sindy",
     "RelevanceVectorRegressor": "discover.regression",
@@ -58,6 +61,7 @@ _HOMES = {
     "SufficientStatistics": "discover.statistics",
     "SymbolicLibrary": "discover.libraries",
     "SymbolicModel": "discover.symbolic",
+    "TotalVariation": "discover.problems",
     "Trajectory": "discover.observations",
     "Transition": "discover.problems",
     "WeakForm": "discover.problems",

@@ -3,12 +3,19 @@
 from discover.problems.base import DesignRows, Form, Problem
 from discover.problems.differentiation import (
     FiniteDifference,
-    SavitzkyGolay,
-    SmoothingSpline,
     Spectral,
     as_differentiator,
 )
+from discover.problems.noise import estimate_noise
 from discover.problems.scales import noise_level, time_scale
+from discover.problems.smoothing import (
+    RauchTungStriebel,
+    SavitzkyGolay,
+    Smoothed,
+    Smoother,
+    SmoothingSpline,
+    TotalVariation,
+)
 from discover.problems.strong import StrongForm
 from discover.problems.transition import Transition
 from discover.problems.weak import WeakForm
@@ -18,13 +25,18 @@ __all__ = [
     "FiniteDifference",
     "Form",
     "Problem",
+    "RauchTungStriebel",
     "SavitzkyGolay",
+    "Smoothed",
+    "Smoother",
     "SmoothingSpline",
     "Spectral",
     "StrongForm",
+    "TotalVariation",
     "Transition",
     "WeakForm",
     "as_differentiator",
+    "estimate_noise",
     "noise_level",
     "time_scale",
 ]

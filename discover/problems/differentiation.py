@@ -19,8 +19,6 @@ from discover.typing import Differentiator, FloatArray
 
 __all__ = [
     "FiniteDifference",
-    "SavitzkyGolay",
-    "SmoothingSpline",
     "Spectral",
     "as_differentiator",
 ]
@@ -67,98 +65,6 @@ class FiniteDifference(BaseEstimator):
         out = np.empty_like(x)
         kernel.finite_difference(x, t, width, 1, is_uniform(t), out)
         return x, out
-
-
-class SavitzkyGolay(BaseEstimator):
-    """Local polynomial smoothing and differentiation.
-
-    Parameters
-    ----------
-    window_length : int, default=11
-        Samples per window, odd.
-    polyorder : int, default=3
-
-    Notes
-    -----
-    Savitzky and Golay, Anal. Chem. 36 (1964) 1627-1639; on an irregular grid every
-    window gets its own least-squares polynomial. The half windows at the two ends are
-    fitted by the first and the last polynomial.
-    """
-
-    def __init__(self, window_length: int = 11, polyorder: int = 3) -> None:
-        self.window_length = window_length
-        self.polyorder = polyorder
-
-    @property
-    def fewest_samples(self) -> int:
-        """Length of the window."""
-        return int(self.window_length)
-
-    def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the smoothed states and their derivatives, both (n_samples, n_states)."""
-        w, k = self.window_length, self.polyorder
-        if not (isinstance(w, Integral) and w % 2 == 1 and isinstance(k, Integral) and 1 <= k < w):
-            raise ValueError(
-                "SavitzkyGolay: window_length must be odd and larger than polyorder >= 1; "
-                f"got window_length={w!r}, polyorder={k!r}."
-            )
-        _check_length("SavitzkyGolay", t, int(w), f"window_length={w}")
-        if is_uniform(t):
-            from scipy.signal import savgol_filter
-
-            dt = (t[-1] - t[0]) / (len(t) - 1)
-            smooth = savgol_filter(x, w, k, axis=0)
-            return smooth, savgol_filter(x, w, k, deriv=1, delta=dt, axis=0)
-        return _local_polynomials(x, t, int(w), int(k))
-
-
-def _local_polynomials(
-    x: FloatArray, t: FloatArray, window: int, degree: int, chunk: int = 4096
-) -> tuple[FloatArray, FloatArray]:
-    """Fit a polynomial around every sample of an irregular grid."""
-    n = len(t)
-    first = np.clip(np.arange(n) - window // 2, 0, n - window)
-    smooth, slope = np.empty_like(x), np.empty_like(x)
-    for start in range(0, n, chunk):
-        rows = np.arange(start, min(start + chunk, n))
-        index = first[rows, None] + np.arange(window)
-        reach = t[index[:, -1]] - t[index[:, 0]]
-        local = (t[index] - t[rows, None]) / reach[:, None]
-        vandermonde = local[..., None] ** np.arange(degree + 1)
-        weights = np.linalg.pinv(vandermonde)
-        smooth[rows] = np.einsum("rw,rwj->rj", weights[:, 0], x[index])
-        slope[rows] = np.einsum("rw,rwj->rj", weights[:, 1], x[index]) / reach[:, None]
-    return smooth, slope
-
-
-class SmoothingSpline(BaseEstimator):
-    """Cubic smoothing spline per state; the smoothing by generalised cross-validation.
-
-    Parameters
-    ----------
-    lam : float, optional
-        Weight of the curvature; by default chosen per state (SciPy's
-        ``make_smoothing_spline``).
-    """
-
-    def __init__(self, lam: float | None = None) -> None:
-        self.lam = lam
-
-    @property
-    def fewest_samples(self) -> int:
-        """What a cubic smoothing spline needs."""
-        return 5
-
-    def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the smoothed states and their derivatives, both (n_samples, n_states)."""
-        from scipy.interpolate import make_smoothing_spline
-
-        _check_length("SmoothingSpline", t, 5, "a cubic smoothing spline")
-        smooth, slope = np.empty_like(x), np.empty_like(x)
-        for j in range(x.shape[1]):
-            spline = make_smoothing_spline(t, x[:, j], lam=self.lam)
-            smooth[:, j], slope[:, j] = spline(t), spline.derivative()(t)
-        return smooth, slope
 
 
 class Spectral(BaseEstimator):

@@ -21,6 +21,7 @@ Method = Callable[[System, Sequence[Trajectory], float], Found]
 
 _KNEE = 1.3  # the sparsest model whose residual is within this factor of the smallest
 _THRESHOLDS = np.geomspace(1e-2, 10.0, 20)
+_ROUNDING = 1e-12  # of the total sum of squares: residuals below count as equal
 _RIDGE = 1e-12  # times the mean energy of a column: pysindy's own is absolute
 _WINDOWS = 200  # per run
 _SMOOTHING = ((0.0, 0), (0.002, 5), (0.02, 5), (np.inf, 11))  # window by noise, cubic
@@ -118,10 +119,11 @@ def _knee(
             path.append(np.array(optimizer.fit(A, B).coef_))
     models = np.array(path)  # thresholds, states, terms
     residual = ((np.einsum("rk,tik->tri", A, models) - B) ** 2).sum(axis=1)
-    size = (models != 0).sum(axis=2)
+    size, total = (models != 0).sum(axis=2), (B**2).sum(axis=0)
     chosen = np.empty_like(models[0])
     for i in range(d):
-        good = np.flatnonzero(residual[:, i] <= _KNEE * residual[:, i].min())
+        limit = max(_KNEE * residual[:, i].min(), _ROUNDING * total[i])
+        good = np.flatnonzero(residual[:, i] <= limit)
         chosen[i] = models[good[np.argmin(size[good, i])], i]
     units = np.prod(spread**powers, axis=1)  # of every monomial
     physical = chosen * (spread[:, None] / system.period) / units
