@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from discover.bench.chaos.cases import DEGREE, Found, candidate_terms, over_candidates
-from discover.bench.peers import quietly
+from discover.bench.peers import quietly, weak_rows
 from discover.dynamics import System
-from discover.interop.pysindy import load_pysindy, weak_rows
+from discover.interop.pysindy import load_pysindy
 from discover.libraries import PolynomialLibrary
 from discover.observations import Trajectory
 from discover.sindy import SINDy
