@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from discover.sindy import SINDy as SINDy
     from discover.statistics import SufficientStatistics as SufficientStatistics
     from discover.symbolic import SymbolicModel as SymbolicModel
+    from discover.validation import hold_out as hold_out
+    from discover.validation import validate as validate
 
 # Where each public name lives; imported on first use, so that `import discover` is quick.
 _HOMES = {
@@ -66,9 +68,11 @@ _HOMES = {
     "Transition": "discover.problems",
     "WeakForm": "discover.problems",
     "from_pysindy": "discover.interop.pysindy",
+    "hold_out": "discover.validation",
     "load_hare_lynx": "discover.observations.datasets",
     "to_pysindy": "discover.interop.pysindy",
     "read_runs": "discover.observations.readers",
+    "validate": "discover.validation",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

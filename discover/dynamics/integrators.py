@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -28,6 +29,7 @@ Bound: TypeAlias = "float | ArrayLike | None"
 Control: TypeAlias = Callable[[float], ArrayLike]
 
 _MOST_STEPS = 10_000_000
+_DRAW_EFFORT = 20  # steps of a draw over evaluations of the law itself
 
 
 def simulate(
@@ -45,8 +47,11 @@ def simulate(
     bounds: tuple[Bound, Bound] | None = None,
     u_interpolation: Reading = "auto",
     on_failure: OnFailure | None = None,
+    n_draws: int | None = None,
+    x0_error: ArrayLike = 0.0,
+    rng: np.random.Generator | None = None,
 ) -> Simulation:
-    """Follow a law from an initial state, or from many.
+    """Follow a law from an initial state, or from many; and what its errors make of it.
 
     Parameters
     ----------
@@ -95,6 +100,14 @@ def simulate(
         methods end a step at every sample.
     on_failure : {"raise", "warn", "return"}, optional
         Default: ``"raise"`` for one run, ``"warn"`` for a batch.
+    n_draws : int, optional
+        Also follow this many laws drawn from the posterior of a SymbolicModel, from one
+        `x0`; see :meth:`Simulation.band`. They take ``8 * n_draws * n_times * n_states``
+        bytes. A draw that blows up is kept as far as it goes, and counted.
+    x0_error : float or array-like of shape (n_states,), default=0
+        Standard error of `x0`, in the units of the states, drawn with the coefficients.
+    rng : numpy.random.Generator, optional
+        Needed with `n_draws`.
 
     Returns
     -------
@@ -131,7 +144,9 @@ def simulate(
     found = run.result(used)
     if found.message:
         _complain(found, on_failure or ("warn" if run.batch else "raise"))
-    return found
+    if n_draws is None:
+        return found
+    return replace(found, draws=_follow_draws(run, method, found, n_draws, x0_error, rng))
 
 
 # -- reading the arguments ---------------------------------------------------------
@@ -294,10 +309,28 @@ class Run:
         self.held = u_interpolation == "previous" or law.kind != "continuous"
         self.u_interpolation = u_interpolation
         self.lower, self.upper = _read_bounds(bounds, law.state_names)
+        self.weights: FloatArray | None = None  # of each member, where members differ in law
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget what has been reached."""
         n_members, n_states = self.x0.shape
         self.states = np.full((n_members, len(self.times), n_states), np.nan)
         self.counts: IntArray = np.zeros((n_members, 3), dtype=np.int64)
         self.places = np.zeros((n_members, 2))
+
+    def with_draws(self, x0: FloatArray, weights: FloatArray) -> Run:
+        """Return the same request for members that have a law each."""
+        run = copy(self)
+        run.x0, run.weights, run.batch = x0, weights, True
+        run._clear()
+        return run
+
+    def program_of(self, member: int) -> tuple[NDArray[Any], ...]:
+        """Return the law of a member, as the kernels read it."""
+        if self.weights is None:
+            return self.law.program
+        return (*self.law.program[:-1], self.weights[member])
 
     def set_accuracy(
         self,
@@ -496,29 +529,35 @@ def _follow(run: Run, method: Method) -> str:
     return name
 
 
-def _law_arguments(run: Run) -> tuple[Any, ...]:
-    """Return what every kernel is told first: the law and its number of inputs."""
-    return (*run.law.program, run.x0.shape[1] + run.controls.shape[2] + run.law.timed)
+def _laws(run: Run) -> Iterator[tuple[tuple[Any, ...], slice]]:
+    """Yield what every kernel is told first, law and number of inputs, and for which members."""
+    d = run.x0.shape[1] + run.controls.shape[2] + run.law.timed
+    if run.weights is None:
+        yield (*run.law.program, d), slice(None)
+        return
+    for member in range(len(run.x0)):
+        yield (*run.program_of(member), d), slice(member, member + 1)
 
 
 def _fixed_steps(run: Run, rule: int) -> None:
     U, reading = run.intervals, run.reading
     if run.control is not None and rule == kernel.RK4:
         U, reading = _sample(run.control, _stage_times(run))[None], kernel.STAGES
-    kernel.fixed_steps(
-        *_law_arguments(run),
-        run.x0,
-        run.times,
-        U,
-        reading,
-        rule,
-        run.n_substeps if rule == kernel.RK4 else 1,
-        run.lower,
-        run.upper,
-        run.states,
-        run.counts,
-        run.places,
-    )
+    for law, rows in _laws(run):
+        kernel.fixed_steps(
+            *law,
+            run.x0[rows],
+            run.times,
+            U,
+            reading,
+            rule,
+            run.n_substeps if rule == kernel.RK4 else 1,
+            run.lower,
+            run.upper,
+            run.states[rows],
+            run.counts[rows],
+            run.places[rows],
+        )
 
 
 def _stage_times(run: Run) -> FloatArray:
@@ -529,26 +568,56 @@ def _stage_times(run: Run) -> FloatArray:
 
 
 def _dopri5(run: Run) -> None:
-    n_states, arguments = run.x0.shape[1], _law_arguments(run)
-    kernel.dopri5(
-        *arguments,
-        run.x0,
-        run.times,
-        run.intervals,
-        run.reading,
-        run.rtol,
-        np.zeros(n_states) if run.atol is None else run.atol,
-        MEMORY if run.atol is None else 0.0,
-        run.max_step,
-        run.max_steps,
-        run.lower,
-        run.upper,
-        np.empty((17, n_states)),
-        np.empty(len(run.law.program[0]) + arguments[-1]),
-        run.states,
-        run.counts,
-        run.places,
-    )
+    n_states = run.x0.shape[1]
+    for law, rows in _laws(run):
+        kernel.dopri5(
+            *law,
+            run.x0[rows],
+            run.times,
+            run.intervals,
+            run.reading,
+            run.rtol,
+            np.zeros(n_states) if run.atol is None else run.atol,
+            MEMORY if run.atol is None else 0.0,
+            run.max_step,
+            run.max_steps,
+            run.lower,
+            run.upper,
+            np.empty((17, n_states)),
+            np.empty(len(law[0]) + law[-1]),
+            run.states[rows],
+            run.counts[rows],
+            run.places[rows],
+        )
+
+
+# -- draws -------------------------------------------------------------------------
+
+
+def _follow_draws(
+    run: Run,
+    method: Method,
+    found: Simulation,
+    n_draws: int,
+    x0_error: ArrayLike,
+    rng: np.random.Generator | None,
+) -> FloatArray:
+    """Follow laws drawn from the posterior: (n_draws, n_times, n_states)."""
+    if rng is None or n_draws < 1 or run.batch or not hasattr(run.law.dynamics, "draw_weights"):
+        raise ValueError(
+            "simulate: n_draws must be positive, and needs a SymbolicModel with a covariance, one "
+            f"x0 and rng=; got n_draws={n_draws}, {type(run.law.dynamics).__name__}, "
+            f"x0 {'in a batch' if run.batch else 'alone'} and rng={rng!r}."
+        )
+    weights = run.law.dynamics.draw_weights(rng, n_draws)
+    errors = run._per_state("x0_error", x0_error)
+    x0 = run.x0 + errors * rng.standard_normal((n_draws, len(errors)))
+    drawn = run.with_draws(x0, weights)
+    # a draw that works much harder than the law itself is on its way to nowhere
+    drawn.max_steps = min(run.max_steps, _DRAW_EFFORT * max(found.n_rhs, 1_000))
+    with np.errstate(all="ignore"):
+        _follow(drawn, method)
+    return drawn.states
 
 
 Advance: TypeAlias = Callable[[Run, FloatArray, float, float, int], ArrayLike]

@@ -25,6 +25,7 @@ class Follower:
 
     def __init__(self, run: Run, member: int, method: str) -> None:
         self.run, self.member, self.method = run, member, method
+        self.program = run.program_of(member)
         self.interval, self.n_steps, self.next = 0, 0, 1
         self.n_states, n_controls = run.x0.shape[1], run.controls.shape[2]
         self.row = np.empty((1, self.n_states + n_controls + run.law.timed))
@@ -38,7 +39,7 @@ class Follower:
         run.counts[self.member, 2] += 1
         if run.law.program:
             out = np.empty((1, self.n_states))
-            terms.model_values(*run.law.program, self._inputs(t, x), out)
+            terms.model_values(*self.program, self._inputs(t, x), out)
             self.slope_before = out[0]
         else:
             u = self._controls(t) if run.controls.shape[2] else None
@@ -48,7 +49,7 @@ class Follower:
     def jacobian(self, t: float, x: FloatArray) -> FloatArray:
         """Differentiate the law at one state."""
         out = np.empty((1, self.n_states, self.row.shape[1]))
-        terms.model_jacobian(*self.run.law.program, self._inputs(t, x), out)
+        terms.model_jacobian(*self.program, self._inputs(t, x), out)
         return out[0, :, : self.n_states]
 
     def _controls(self, t: float) -> FloatArray:

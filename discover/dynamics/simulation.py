@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from discover.typing import BoolArray, FloatArray
 
@@ -44,6 +44,8 @@ class Simulation(NDArrayOperatorsMixin):
     controls : ndarray of shape (n_times, n_controls) or (n_members, n_times, n_controls), optional
         The controls at `times`.
     control_names : tuple of str
+    draws : ndarray of shape (n_draws, n_times, n_states), optional
+        The same run by laws drawn from the posterior; NaN from the moment of a failure on.
     """
 
     times: FloatArray
@@ -56,6 +58,7 @@ class Simulation(NDArrayOperatorsMixin):
     method: str
     controls: FloatArray | None = None
     control_names: tuple[str, ...] = ()
+    draws: FloatArray | None = None
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.states, dtype=dtype, copy=copy)
@@ -87,6 +90,61 @@ class Simulation(NDArrayOperatorsMixin):
         """Number of axes of the states: 2 for one run, 3 for a batch."""
         return self.states.ndim
 
+    @property
+    def n_lost(self) -> int:
+        """Number of draws that did not reach the last time."""
+        return 0 if self.draws is None else int(np.isnan(self.draws[:, -1]).any(axis=-1).sum())
+
+    def quantile(self, q: ArrayLike) -> FloatArray:
+        """Return quantiles of the draws.
+
+        Parameters
+        ----------
+        q : float or array-like of shape (n_quantiles,)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (n_times, n_states) or (n_quantiles, n_times, n_states)
+            Of the draws that still run. Draws that blew up lie beyond any bound, on a side
+            nobody knows: NaN where more of them are lost than a quantile leaves outside.
+
+        Raises
+        ------
+        ValueError
+            If the simulation has no draws.
+        """
+        if self.draws is None:
+            raise ValueError("Simulation: there are no draws; simulate with n_draws= and rng=.")
+        levels = np.asarray(q, dtype=np.float64)
+        lost = np.asarray(np.isnan(self.draws).any(axis=-1))
+        running = np.where(lost[..., None], np.nan, self.draws)
+        some = ~lost.all(axis=0)
+        found = np.full((*levels.shape, *self.draws.shape[1:]), np.nan)
+        found[..., some, :] = np.nanquantile(running[:, some], levels, axis=0)
+        outside = 2 * np.minimum(levels, 1 - levels)
+        open_ended = lost.mean(axis=0) > outside[..., None]
+        found[open_ended] = np.nan
+        return found
+
+    def band(self, level: float = 0.9) -> tuple[FloatArray, FloatArray]:
+        """Return the central interval that holds a share `level` of the draws, time by time.
+
+        Parameters
+        ----------
+        level : float, default=0.9
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_times, n_states)
+            What the uncertainty of the coefficients (and of the start) does to the run; the
+            noise of a measurement comes on top. See :meth:`quantile`.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"Simulation: level must be between 0 and 1; got {level!r}.")
+        low, high = self.quantile([(1 - level) / 2, (1 + level) / 2])
+        return low, high
+
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row per time (and member), states and controls in columns.
 
@@ -114,6 +172,9 @@ class Simulation(NDArrayOperatorsMixin):
         members = f"{len(self.states):,} members, " if self.ndim == 3 else ""
         span = f"{len(self.times):,} times from {self.times[0]:g} to {self.times[-1]:g}"
         text = f"Simulation({who}: {members}{span}; {self.method}, {self.n_rhs:,} evaluations"
+        if self.draws is not None:
+            lost = f" ({self.n_lost:,} lost on the way)" if self.n_lost else ""
+            text += f"; {len(self.draws):,} draws{lost}"
         if np.all(self.success):
             return text + ")"
         if self.ndim == 3:

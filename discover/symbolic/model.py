@@ -371,16 +371,39 @@ class SymbolicModel:
         ValueError
             If the model has no covariance.
         """
-        if self.covariance is None:
-            raise ValueError("SymbolicModel: there is no covariance to sample from.")
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.clip(values, 0.0, None))
         models = []
-        for normal in rng.standard_normal((1 if size is None else size, len(values))):
+        for weights in self.draw_weights(rng, 1 if size is None else size):
             coefficients = self.coefficients.copy()
-            coefficients[self.support] += root @ normal
+            coefficients[self.support] = weights
             models.append(replace(self, coefficients=coefficients, covariance=None))
         return models[0] if size is None else models
+
+    def draw_weights(self, rng: np.random.Generator, size: int) -> FloatArray:
+        """Draw the coefficients of the terms in the law from the posterior.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        size : int
+
+        Returns
+        -------
+        ndarray of shape (size, n_active)
+            In the order of ``np.argwhere(support)``, which is that of the kernels.
+
+        Raises
+        ------
+        ValueError
+            If the model has no covariance.
+        """
+        if self.covariance is None:
+            raise ValueError("SymbolicModel: there is no covariance to sample from.")
+        spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))
+        unit = np.where(spread > 0, spread, 1.0)  # so that units do not decide what rounds
+        values, vectors = np.linalg.eigh(self.covariance / np.outer(unit, unit))
+        root = unit[:, None] * vectors * np.sqrt(np.clip(values, 0.0, None))
+        normal = rng.standard_normal((size, len(values)))
+        return np.asarray(self.coefficients[self.support] + normal @ root.T)
 
     def pruned(self) -> SymbolicModel:
         """Return the law without the columns that no equation uses."""
