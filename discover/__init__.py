@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from discover.dynamics import Simulation as Simulation
     from discover.estimation import JointFit as JointFit
+    from discover.estimation import Refinement as Refinement
+    from discover.estimation import refine as refine
     from discover.interop import BlockedSplit as BlockedSplit
     from discover.interop import ForeignRegressor as ForeignRegressor
     from discover.interop.pysindy import from_pysindy as from_pysindy
@@ -52,8 +54,9 @@ _HOMES = {
     "PolynomialLibrary": "discover.libraries",
     "RauchTungStriebel": "discover.problems",
     "ReducedLibrary": "discover.libraries",
-    "SINDy": "discover.sindy",
+    "Refinement": "discover.estimation",
     "RelevanceVectorRegressor": "discover.regression",
+    "SINDy": "discover.sindy",
     "STLSQ": "discover.regression",
     "SavitzkyGolay": "discover.problems",
     "Simulation": "discover.dynamics",
@@ -70,8 +73,9 @@ _HOMES = {
     "from_pysindy": "discover.interop.pysindy",
     "hold_out": "discover.validation",
     "load_hare_lynx": "discover.observations.datasets",
-    "to_pysindy": "discover.interop.pysindy",
     "read_runs": "discover.observations.readers",
+    "refine": "discover.estimation",
+    "to_pysindy": "discover.interop.pysindy",
     "validate": "discover.validation",
 }
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from discover.estimation import JointFit
+from discover.estimation import JointFit, refine
 from discover.exceptions import DataWarning
 from discover.interop import as_regressor
 from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
@@ -61,6 +61,7 @@ class _Sindy(BaseEstimator):
     control_names: Any
     controls: Any
     include_time: bool
+    refine: bool
 
     def _form(self) -> Any:
         raise NotImplementedError
@@ -105,6 +106,9 @@ class _Sindy(BaseEstimator):
         self.control_columns_ = _control_columns(X, self.controls, self.names, t)
         self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
         self.symbolic_ = self._law(table, self.estimate_, runs[0], problem.dt)
+        if self.refine:
+            self.refinement_ = refine(self.symbolic_, runs)
+            self.symbolic_ = self.refinement_.model
         return self
 
     def _identified(
@@ -401,6 +405,9 @@ class SINDy(_Sindy):
         With 2, the law is ``y'' = f(y, y', u, t)`` for measured coordinates ``y``; the
         library knows their velocities as ``y_dot``, and the states of the law are the
         coordinates followed by the velocities.
+    refine : bool, default=False
+        Whether to match the trajectories of the law to the data in the end; see
+        :func:`discover.refine`.
 
     Attributes
     ----------
@@ -416,6 +423,8 @@ class SINDy(_Sindy):
         Which other laws explain the data nearly as well.
     statistics_ : SufficientStatistics
         All that the regression saw of the data, in one block.
+    refinement_ : Refinement
+        With ``refine=True``: `symbolic_` is its law, `estimate_` what it started from.
 
     Notes
     -----
@@ -444,6 +453,7 @@ class SINDy(_Sindy):
         controls: Sequence[str | int] | None = None,
         include_time: bool = False,
         order: Literal[1, 2] = 1,
+        refine: bool = False,
     ) -> None:
         self.library = library
         self.regressor = regressor
@@ -453,6 +463,7 @@ class SINDy(_Sindy):
         self.controls = controls
         self.include_time = include_time
         self.order = order
+        self.refine = refine
 
     def _form(self) -> Any:
         method = self.method
@@ -518,7 +529,7 @@ class DiscreteSINDy(_Sindy):
         As for :class:`SINDy`.
     kind : {"map", "increment"}, default="map"
         Whether the law gives the next state or the step to it.
-    names, control_names, controls, include_time
+    names, control_names, controls, include_time, refine
         As for :class:`SINDy`.
 
     Examples
@@ -541,6 +552,7 @@ class DiscreteSINDy(_Sindy):
         control_names: Sequence[str] | None = None,
         controls: Sequence[str | int] | None = None,
         include_time: bool = False,
+        refine: bool = False,
     ) -> None:
         self.library = library
         self.regressor = regressor
@@ -549,6 +561,7 @@ class DiscreteSINDy(_Sindy):
         self.control_names = control_names
         self.controls = controls
         self.include_time = include_time
+        self.refine = refine
 
     @property
     def _kind(self) -> Kind:  # type: ignore[override]

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from discover.estimation.joint import JointEstimate, JointFit
+from discover.estimation.matching import Refinement, refine
 
-__all__ = ["JointEstimate", "JointFit"]
+__all__ = ["JointEstimate", "JointFit", "Refinement", "refine"]
