@@ -37,6 +37,7 @@ from discover.regression import (
 )
 from discover.regression.base import with_all_digits
 from discover.statistics import accumulate
+from discover.streaming import StreamingFits
 from discover.symbolic import SymbolicModel
 from discover.symbolic.model import Kind
 from discover.symbolic.second_order import with_kinematics
@@ -49,7 +50,7 @@ _FEWEST_ROWS = 4.0  # independent rows below which a fit is called a guess
 Libraries = FeatureLibrary | str | Mapping[str, FeatureLibrary]
 
 
-class _Sindy(BaseEstimator):
+class _Sindy(StreamingFits, BaseEstimator):
     """What continuous and discrete identification share."""
 
     _kind: Kind = "continuous"
@@ -90,6 +91,7 @@ class _Sindy(BaseEstimator):
         NotIdentifiableError
             If chosen terms cannot be told apart on these data.
         """
+        self._forget_stream()
         self.form_ = self._form()
         runs = self._runs(X, t, u)
         problem = self._pose(runs)

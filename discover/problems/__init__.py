@@ -7,6 +7,14 @@ from discover.problems.differentiation import (
     as_differentiator,
 )
 from discover.problems.noise import estimate_noise
+from discover.problems.piecewise import (
+    PartedRows,
+    Piecewise,
+    Stream,
+    StreamedRows,
+    part_statistics,
+    pose_stream,
+)
 from discover.problems.scales import noise_level, time_scale
 from discover.problems.smoothing import (
     RauchTungStriebel,
@@ -24,6 +32,8 @@ __all__ = [
     "DesignRows",
     "FiniteDifference",
     "Form",
+    "PartedRows",
+    "Piecewise",
     "Problem",
     "RauchTungStriebel",
     "SavitzkyGolay",
@@ -31,6 +41,8 @@ __all__ = [
     "Smoother",
     "SmoothingSpline",
     "Spectral",
+    "Stream",
+    "StreamedRows",
     "StrongForm",
     "TotalVariation",
     "Transition",
@@ -38,5 +50,7 @@ __all__ = [
     "as_differentiator",
     "estimate_noise",
     "noise_level",
+    "part_statistics",
+    "pose_stream",
     "time_scale",
 ]

@@ -53,6 +53,11 @@ class FiniteDifference(BaseEstimator):
         """Length of the stencil."""
         return int(self.order) + 1
 
+    @property
+    def reach(self) -> int:
+        """How many samples away a derivative looks, away from the ends."""
+        return int(self.order) // 2 + 1
+
     def differentiate(self, x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the states and their derivatives, both (n_samples, n_states)."""
         if not isinstance(self.order, Integral) or self.order < 1:

@@ -187,6 +187,11 @@ class SavitzkyGolay(Smoother):
         """Length of the window."""
         return int(self.window_length)
 
+    @property
+    def reach(self) -> int:
+        """How many samples away a derivative looks, away from the ends."""
+        return int(self.window_length) // 2
+
     def _check(self) -> None:
         w, k = self.window_length, self.polyorder
         if not (isinstance(w, Integral) and w % 2 == 1 and isinstance(k, Integral) and 1 <= k < w):

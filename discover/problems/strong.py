@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from discover.problems.base import (
     usable_segments,
 )
 from discover.problems.differentiation import FiniteDifference, as_differentiator
+from discover.problems.piecewise import Piecewise, settled_gap
 from discover.problems.scales import noise_level, time_scale
 from discover.problems.weak import bump
 from discover.typing import FloatArray
@@ -94,6 +96,64 @@ class StrongForm(BaseEstimator):
             n_effective=min(float(len(stacked_targets)), max(time / (0.2 * period), 1.0)),
             floor=_systematic_error(sample[0], method, period, order),
             left_out=notes,
+        )
+
+    def piecewise(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Piecewise:
+        """Settle the automatic choices on the head of the data; see :class:`Piecewise`.
+
+        Raises
+        ------
+        ValueError
+            If the differentiator needs a whole run at once.
+        """
+        method: Any = as_differentiator(
+            FiniteDifference(4) if self.differentiator is None else self.differentiator
+        )
+        reach = getattr(method, "reach", None)
+        if reach is None:
+            raise ValueError(
+                f"StrongForm: {type(method).__name__} needs whole runs, and cannot be used piece "
+                "by piece; use FiniteDifference or SavitzkyGolay."
+            )
+        gap = settled_gap(runs, self.max_gap)
+        pieces, _ = usable_segments(runs, method.fewest_samples, "StrongForm", gap)
+        sample = [_head(max(pieces, key=len))]
+        period = time_scale(sample, noise_level(sample))
+        floor = _systematic_error(sample[0], method, period, 1)
+        # the end of a run is told from a whole stencil, however few rows are left
+        before = max(reach, method.fewest_samples - reach)
+        return _PiecewiseStrong(before, reach, 1, include_time, gap, method, period, floor)
+
+
+@dataclass(frozen=True)
+class _PiecewiseStrong(Piecewise):
+    """Derivatives by a stencil."""
+
+    method: Any
+    period: float
+    floor: FloatArray
+
+    def pose_rows(self, stretch: Trajectory, first: int, last: int) -> Problem | None:
+        if len(stretch) < self.method.fewest_samples or last <= first:
+            return None
+        states, slopes = self.method.differentiate(stretch.states, stretch.times)
+        inputs = input_rows(stretch, self.include_time, states)[first:last]
+        slopes = slopes[first:last]
+        known = np.isfinite(slopes).all(axis=1)
+        if not known.all():
+            inputs, slopes = inputs[known], slopes[known]
+        end = min(last, len(stretch) - 1)
+        time = float(stretch.times[end] - stretch.times[first])
+        return Problem(
+            inputs=np.ascontiguousarray(inputs),
+            targets=np.ascontiguousarray(slopes),
+            input_names=input_names(stretch, self.include_time),
+            target_names=tuple(stretch.state_names),
+            kind="continuous",
+            rows=None,
+            edges=run_edges([len(slopes)]),
+            n_effective=time / (0.2 * self.period),
+            floor=self.floor,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from discover.problems.base import (
     stacked,
     usable_segments,
 )
+from discover.problems.piecewise import Piecewise, settled_gap
+from discover.typing import BoolArray
 
 __all__ = ["Transition"]
 
@@ -52,7 +55,7 @@ class Transition(BaseEstimator):
         inputs, targets = [], []
         for piece in pieces:
             rows = input_rows(piece, include_time)
-            regular = np.abs(np.diff(piece.times) - dt) <= 1e-6 * dt + 1e-9 * abs(piece.times[-1])
+            regular = _regular(piece, dt)
             base = piece.states[:-1] if self.kind == "increment" else 0.0
             goal = piece.states[1:] - base
             inputs.append(rows[:-1][regular])
@@ -79,3 +82,45 @@ class Transition(BaseEstimator):
             dt=dt,
             left_out=notes,
         )
+
+    def piecewise(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Piecewise:
+        """Settle the step on the head of the data; see :class:`Piecewise`."""
+        gap = settled_gap(runs, self.max_gap)
+        dt = self.pose(runs, include_time=include_time).dt
+        assert dt is not None
+        return _PiecewiseTransition(0, 1, 1, include_time, gap, self.kind, dt)
+
+
+@dataclass(frozen=True)
+class _PiecewiseTransition(Piecewise):
+    """Pairs of neighbouring samples."""
+
+    kind: Literal["map", "increment"]
+    dt: float
+
+    def pose_rows(self, stretch: Trajectory, first: int, last: int) -> Problem | None:
+        last = min(last, len(stretch) - 1)
+        if last <= first:
+            return None
+        pairs = stretch.select(slice(first, last + 1))
+        regular = _regular(pairs, self.dt)
+        base = pairs.states[:-1] if self.kind == "increment" else 0.0
+        goals = np.ascontiguousarray((pairs.states[1:] - base)[regular])
+        return Problem(
+            inputs=np.ascontiguousarray(input_rows(pairs, self.include_time)[:-1][regular]),
+            targets=goals,
+            input_names=input_names(stretch, self.include_time),
+            target_names=tuple(stretch.state_names),
+            kind=self.kind,
+            rows=None,
+            edges=run_edges([len(goals)]),
+            n_effective=float(len(goals)),
+            floor=np.asarray(1e-9 * np.sqrt(np.mean(goals**2, axis=0))),
+            dt=self.dt,
+        )
+
+
+def _regular(run: Trajectory, dt: float) -> BoolArray:
+    """Return which steps have length `dt`."""
+    rounding = 1e-6 * dt + 1e-9 * abs(run.times[-1])
+    return np.asarray(np.abs(np.diff(run.times) - dt) <= rounding)

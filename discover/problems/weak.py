@@ -22,6 +22,7 @@ from discover.problems.base import (
     stacked,
     usable_segments,
 )
+from discover.problems.piecewise import Piecewise, settled_gap
 from discover.problems.scales import noise_level, spread, time_scale
 from discover.problems.velocities import choose_cutoff, smooth_positions, with_velocities
 from discover.typing import FloatArray
@@ -153,6 +154,17 @@ class WeakForm(BaseEstimator):
             left_out=notes,
         )
 
+    def piecewise(self, runs: Sequence[Trajectory], *, include_time: bool = False) -> Piecewise:
+        """Settle the windows on the head of the data; see :class:`Piecewise`."""
+        gap = settled_gap(runs, self.max_gap)
+        pieces, _ = usable_segments(runs, _SHORTEST, "WeakForm", gap)
+        windows, noise = self._resolve(pieces)
+        longest = max(pieces, key=len)
+        m = max(1, round(windows.width / 2 / longest.dt))
+        step = max(1, round(windows.spacing / longest.dt))
+        # one sample is kept before the next window: a stretch that begins with it is no whole run
+        return _PiecewiseWeak(1, 2 * m, step, include_time, gap, windows, noise)
+
     def resolved(self, runs: Sequence[Trajectory]) -> WeakForm:
         """Return a weak form whose automatic choices are fixed by these observations."""
         pieces, _ = usable_segments(runs, _SHORTEST, "WeakForm", self.max_gap)
@@ -207,6 +219,67 @@ def _bump_power(m: float, tolerance: float) -> int:
 
 
 @dataclass(frozen=True)
+class _PiecewiseWeak(Piecewise):
+    """Windows; on a uniform grid the same as over the whole run.
+
+    Where samples are interpolated, windows begin anew with every stretch.
+    """
+
+    windows: Windows
+    noise: float
+
+    def _interpolates(self, stretch: Trajectory) -> bool:
+        return not stretch.is_uniform or self.windows.width / 2 / stretch.dt < _FEWEST_POINTS
+
+    def _none_fits(self, stretch: Trajectory, first: int, last: int) -> bool:
+        """Whether no window fits; a whole run (`first` is 0) gets a narrower one if need be."""
+        if self._interpolates(stretch):
+            return first > 0 and stretch.times[-1] - stretch.times[0] < self.windows.width
+        whole = first == 0 and len(stretch) <= self.after
+        return not whole and min(last, len(stretch) - self.after) <= first
+
+    def pose_rows(self, stretch: Trajectory, first: int, last: int) -> Problem | None:
+        if len(stretch) < _SHORTEST or self._none_fits(stretch, first, last):
+            return None
+        posed = _pose_run(stretch, self.windows, self.noise, self.include_time, first, last)
+        time = self._time(stretch, first, last)
+        size = np.sqrt(np.mean(posed.targets**2, axis=0))
+        return Problem(
+            inputs=np.ascontiguousarray(posed.inputs),
+            targets=posed.targets,
+            input_names=input_names(stretch, self.include_time),
+            target_names=tuple(stretch.state_names),
+            kind="continuous",
+            rows=posed.phi,
+            edges=run_edges([len(posed.targets)]),
+            n_effective=time / self.windows.width,
+            floor=np.maximum(_QUADRATURE * size, posed.error),
+        )
+
+    def _time(self, stretch: Trajectory, first: int, last: int) -> float:
+        """Return how much of the run is new: its first windows bring their whole width."""
+        if self._interpolates(stretch) or len(stretch) <= self.after:
+            return float(stretch.times[min(last, len(stretch) - 1)] - stretch.times[first])
+        following = first + self.stride * -(-(last - first) // self.stride)
+        if last == len(stretch):  # the run ends here
+            following = len(stretch) - self.after
+        return (following - first + (self.after if first == 0 else 0)) * stretch.dt
+
+    def advance(
+        self, stretch: Trajectory, first: int, closed: bool
+    ) -> tuple[Problem | None, int, int]:
+        if closed:
+            return self.pose_rows(stretch, first, len(stretch)), len(stretch), 0
+        if len(stretch) < _SHORTEST or not self._interpolates(stretch):
+            return super().advance(stretch, first, closed)
+        if stretch.times[-1] - stretch.times[0] < 2 * self.windows.width:
+            return None, 0, first
+        tail = stretch.times[-1] - self.windows.width + self.windows.spacing
+        drop = int(np.searchsorted(stretch.times, tail))
+        return self.pose_rows(stretch, first, drop), drop, 1
+
+
+@dataclass(frozen=True)
 class _Posed:
     inputs: FloatArray
     phi: csr_array
@@ -214,8 +287,18 @@ class _Posed:
     error: FloatArray
 
 
-def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: bool) -> _Posed:
-    """Integrate one run against the windows that fit into it."""
+def _pose_run(
+    run: Trajectory,
+    windows: Windows,
+    noise: float,
+    include_time: bool,
+    first: int = 0,
+    last: int | None = None,
+) -> _Posed:
+    """Integrate one run against the windows that fit into it.
+
+    On a uniform grid, those that begin with the samples ``first, ... < last``.
+    """
     duration = float(run.times[-1] - run.times[0])
     width = min(windows.width, duration)
     inputs, times = input_rows(run, include_time), run.times
@@ -226,7 +309,10 @@ def _pose_run(run: Trajectory, windows: Windows, noise: float, include_time: boo
     dt = float(times[-1] - times[0]) / (len(times) - 1)
     m = min(max(1, round(width / 2 / dt)), (len(times) - 1) // 2)
     step = max(1, round(windows.spacing / dt))
-    starts = np.arange(0, len(times) - 2 * m, step, dtype=np.int64)
+    end = len(times) - 2 * m
+    if not interpolate and last is not None:
+        end = min(end, last)
+    starts = np.arange(0 if interpolate else first, end, step, dtype=np.int64)
     phi, slope = bump(m, windows.power, dt, windows.order)
     sign = (-1.0) ** windows.order
     targets = sign * np.asarray(_windowed(starts, slope, len(times)) @ states)

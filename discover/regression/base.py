@@ -6,6 +6,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -286,6 +287,45 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         -------
         self
         """
+        source = self._checked_rows(X, y, sample_weight, reset=True)
+        self.__dict__.pop("statistics_", None)
+        names = getattr(self, "feature_names_in_", None)
+        terms = None if names is None else [str(name) for name in names]
+        stats = source.statistics(self.n_blocks, lags=self.needs_lags)
+        self._learn(identify(source, stats, self, term_names=terms, strict=False))
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add rows to those seen by earlier calls, and fit to all of them.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`, which starts anew.
+
+        Returns
+        -------
+        self
+
+        Notes
+        -----
+        What is kept, ``statistics_``, does not grow with the rows. Regression works on the R
+        factor of all rows, so no digit is lost although none of them is looked at again.
+        """
+        begun = hasattr(self, "statistics_")
+        source = self._checked_rows(X, y, sample_weight, reset=not begun)
+        stats = orthogonalize(source, source.statistics(self.n_blocks, lags=self.needs_lags))
+        self.statistics_: SufficientStatistics = self.statistics_ + stats if begun else stats
+        names = getattr(self, "feature_names_in_", None)
+        terms = None if names is None else [str(name) for name in names]
+        self._learn(self.fit_statistics(self.statistics_, term_names=terms))
+        return self
+
+    def _checked_rows(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, reset: bool
+    ) -> ArrayRows:
         checked: tuple[FloatArray, FloatArray] = validate_data(
             self,
             X,
@@ -294,6 +334,7 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
             multi_output=True,
             y_numeric=True,
             ensure_min_samples=1 if self.n_blocks == 1 else 2,
+            reset=reset,
         )
         rows, goal = checked
         self._flat = goal.ndim == 1
@@ -310,12 +351,7 @@ class SparseRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
                 f"{type(self).__name__}: sample_weight must be equal for all rows where their "
                 "errors are correlated in time; pass correlation=None."
             )
-        source = ArrayRows(rows, goal, weights)
-        names = getattr(self, "feature_names_in_", None)
-        terms = None if names is None else [str(name) for name in names]
-        stats = source.statistics(self.n_blocks, lags=self.needs_lags)
-        self._learn(identify(source, stats, self, term_names=terms, strict=False))
-        return self
+        return ArrayRows(rows, goal, weights)
 
     def _learn(self, estimate: Estimate) -> None:
         self.estimate_ = estimate
@@ -348,7 +384,7 @@ def identify(
 
     Parameters
     ----------
-    source : RowSource with a method ``subset(terms)``
+    source : RowSource with a method ``subset(terms)``, or PartedRows
         The rows, for a second look.
     stats : SufficientStatistics
         Of these rows.
@@ -392,6 +428,8 @@ def identify(
         return estimate
     if estimate.correlation is None or not estimate.correlation.any():
         return _polished(source, estimate, equations)
+    if hasattr(source, "reduce"):
+        return estimate  # what follows whitens rows in order, which are not all at hand
     return _polished_whitened(source, estimate, equations)
 
 
@@ -399,8 +437,12 @@ def with_all_digits(source: Any, stats: SufficientStatistics) -> SufficientStati
     """Add the R factor of the rows where the Gram matrix has lost digits that matter."""
     if stats.factor is not None:
         return stats
+    ill = stats.condition_number > WORST_GRAM_CONDITION
+    if hasattr(source, "orthogonalized"):
+        parted: SufficientStatistics = source.orthogonalized(stats) if ill else stats
+        return parted
     few = source.n_rows <= _FEW_ROWS * (source.n_terms + source.n_targets)  # may interpolate
-    if few or stats.condition_number > WORST_GRAM_CONDITION:
+    if few or ill:
         return orthogonalize(source, stats)
     return stats
 
@@ -429,7 +471,7 @@ def _polished(source: Any, estimate: Estimate, equations: NormalEquations) -> Es
     previous = np.inf
     for _ in range(_MOST_PASSES):
         scaled = unit[:, used] / equations.lengths[used]
-        moments, rss = _residual_moments(rows, scaled, scale)
+        moments, rss = _residuals(rows, scaled, scale)
         full = np.zeros((q, p))
         full[:, used] = moments / equations.lengths[used]
         if estimate.shrinkage is not None:
@@ -473,6 +515,21 @@ def _degrees_of_freedom(stats: SufficientStatistics, support: BoolArray) -> Floa
     """Return rows minus terms, counted in rows, from effective rows minus terms."""
     n, effective = stats.n_samples, stats.effective_samples
     return np.asarray(n * np.maximum(1.0 - support.sum(axis=1) / effective, 1.0 / effective))
+
+
+def _residuals(
+    source: Any, coefficients: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the residual moments of all rows, wherever they are."""
+    if not hasattr(source, "reduce"):
+        return _residual_moments(source, coefficients, scale)
+    both = source.reduce(partial(_part_residuals, coefficients=coefficients, scale=scale))
+    return both[:, :-1], both[:, -1]
+
+
+def _part_residuals(part: RowSource, coefficients: FloatArray, scale: FloatArray) -> FloatArray:
+    moments, rss = _residual_moments(part, coefficients, scale)
+    return np.concatenate([moments, rss[:, None]], axis=1)
 
 
 def _residual_moments(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -12,6 +13,7 @@ from joblib import Parallel, delayed
 from scipy.linalg.lapack import dpotrf, dpotri
 from sklearn.base import clone
 
+from discover.exceptions import DataWarning
 from discover.kernels.members import select_members, solve_members
 from discover.regression.base import Estimate, SparseRegressor, _degrees_of_freedom
 from discover.regression.normal import NormalEquations
@@ -23,6 +25,7 @@ from discover.typing import BoolArray, FloatArray
 __all__ = ["EnsembleEstimate", "EnsembleRegressor"]
 
 _CHUNK_BYTES = 4 * 2**20  # of moments of members held at once: they stay in the cache
+_WORST_CONDITION = 1e7  # its square leaves a Gram matrix two digits
 _FEWEST_BLOCKS = 10  # below it the scatter of the members tells nothing of uncertainty
 
 
@@ -185,7 +188,16 @@ class EnsembleRegressor(SparseRegressor):
         """Regress from statistics; see the base class."""
         regressor = self._check_parameters()
         names = {"term_names": term_names, "target_names": target_names}
-        blocks = stats.merged(max(2, int(stats.effective_samples)))
+        even = stats.n_samples / stats.counts.max()  # those of a stream may be of two lengths
+        blocks = stats.merged(max(2, int(min(stats.effective_samples, round(even)))))
+        if stats.condition_number > _WORST_CONDITION:
+            warnings.warn(
+                "EnsembleRegressor: the terms are nearly collinear (condition number "
+                f"{stats.condition_number:.0e}), beyond what members can tell apart; use a smaller "
+                "library.",
+                DataWarning,
+                stacklevel=2,
+            )
         open_terms = _open_terms(blocks, regressor, allowed, **names)
         rng = np.random.default_rng(self.random_state)
         draw = self._draw(blocks, open_terms, rng)
