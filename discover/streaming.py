@@ -24,6 +24,7 @@ from discover.problems import (
 from discover.regression import Estimate, IdentifiabilityReport, SparseRegressor, identify
 from discover.regression.base import with_all_digits
 from discover.statistics import SufficientStatistics
+from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray
 
 __all__ = ["StreamingFits"]
@@ -207,7 +208,7 @@ class StreamingFits:
         self.left_out_ = problem.left_out
         self.control_columns_: list[int] | None = []
         self.n_features_in_ = run.n_states
-        self.symbolic_ = self._law(table, estimate, run, problem.dt)
+        self.symbolic_: SymbolicModel = self._law(table, estimate, run, problem.dt)
         return self
 
 
