@@ -20,7 +20,7 @@ copyright = f"2026, {author}"  # the name Sphinx reads
 version = release = discover.__version__
 
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["_build", "api/_sections.md", "changes"]
+exclude_patterns = ["_build", "api/_sections.md", "benchmarks/chaos_summary.md", "changes"]
 templates_path = ["_templates"]
 
 html_theme = "pydata_sphinx_theme"
@@ -104,9 +104,42 @@ def benchmark_table(path: Path) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in table)
 
 
+def systems_table() -> str:
+    """Return the catalogue of published systems as a Markdown table."""
+    from discover.dynamics import list_systems, load_system
+
+    lines = [
+        "| system | states | terms | period | exponents | what it is | reference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in list_systems():
+        system = load_system(name)
+        degree = "" if system.degree is None else f", degree {system.degree}"
+        known = [] if system.exponents is None else system.exponents
+        exponents = ", ".join(f"{value:.3g}" for value in known) or "not computed"
+        lines.append(
+            f"| {name} | {system.dimension} | {system.model.complexity}{degree} | "
+            f"{system.period:.4g} | {exponents} | {system.description} | {system.reference} |"
+        )
+    return "\n".join(lines)
+
+
+def chaos_results(folder: Path) -> str:
+    """Return the results on chaotic systems, when they have been measured."""
+    summary = folder / "chaos_summary.md"
+    if not summary.is_file():
+        return "The results have not been recorded yet."
+    figure = "![Laws recovered and errors of coefficients, over noise](chaos.svg)"
+    return f"{figure}\n\n{summary.read_text(encoding='utf-8')}"
+
+
 copy_notebooks(HERE.parent / "notebooks", HERE / "notebooks")
 write_api_sections(HERE / "api" / "names.toml", HERE / "api" / "_sections.md")
-myst_substitutions = {"bars": benchmark_table(HERE / "benchmarks" / "bars.csv")}
+myst_substitutions = {
+    "bars": benchmark_table(HERE / "benchmarks" / "bars.csv"),
+    "chaos": chaos_results(HERE / "benchmarks"),
+    "systems": systems_table(),
+}
 
 
 def setup(app: Sphinx) -> None:

@@ -336,6 +336,10 @@ def _model(record: Mapping[str, Any]) -> SymbolicModel:
     names = [*record["states"], *([time] if time else [])]
     terms = [SymbolicLibrary([text]).build(names).names[0] for text in texts]
     table = SymbolicLibrary(texts).build(names)
+    powers = table.powers()
+    if powers is not None:  # as libraries of polynomials order them
+        order = sorted(range(len(powers)), key=lambda k: (powers[k].sum(), tuple(-powers[k])))
+        table = table.select(order)
     column = {text: table.names.index(term) for text, term in zip(texts, terms, strict=True)}
     coefficients = np.zeros((len(equations), table.n_terms))
     for i, equation in enumerate(equations):

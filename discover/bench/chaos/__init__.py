@@ -38,8 +38,10 @@ from discover.bench.rows import Row
 from discover.dynamics import load_system
 
 __all__ = [
+    "COMPARED",
     "METHODS",
     "NOISES",
+    "SEEDS",
     "TUNING",
     "Case",
     "Found",
@@ -52,7 +54,9 @@ __all__ = [
     "figure",
     "measure_cases",
     "named_systems",
+    "publish",
     "read",
+    "rows",
     "run",
     "score",
     "summarize",
@@ -60,8 +64,8 @@ __all__ = [
     "table_path",
 ]
 
-_METHODS = ("auto", "pysindy-weak")
-_SEEDS = (0, 1, 2)
+COMPARED = ("auto", "pysindy-weak")
+SEEDS = (0, 1, 2)
 # Laws with the right support among 70, and median errors of the coefficients, to be met.
 _EXACT = {
     (5, 0.0): 68, (5, 0.001): 68, (5, 0.01): 67, (5, 0.05): 65, (5, 0.1): 63, (5, 0.2): 45,
@@ -121,6 +125,14 @@ def table_path(root: Path) -> Path:
     return root / "docs" / "benchmarks" / "chaos.csv"
 
 
+def publish(table: Path) -> None:
+    """Write summary and figure of the benchmark systems beside a table of results."""
+    names = set(named_systems("benchmark"))
+    summaries = summarize(result for result in read(table) if result.case.system in names)
+    table.with_name("chaos_summary.md").write_text(summary_table(summaries) + "\n", "utf-8")
+    figure(summaries, table.with_suffix(".svg"))
+
+
 def run(quick: bool = False) -> list[Row]:
     """Measure the bars, or with `quick` two systems that show that it runs."""
     from tempfile import TemporaryDirectory
@@ -133,8 +145,8 @@ def run(quick: bool = False) -> list[Row]:
             return rows(summarize(measure_cases(few, Path(folder) / "chaos.csv")))
     names = named_systems("benchmark")
     grid = [
-        *cases(names, NOISES, _SEEDS, (5,), _METHODS),
-        *cases(names, (0.01, 0.05), _SEEDS, (1,), _METHODS),
+        *cases(names, NOISES, SEEDS, (5,), COMPARED),
+        *cases(names, (0.01, 0.05), SEEDS, (1,), COMPARED),
     ]
     return rows(summarize(measure_cases(grid, table_path(bars_path().parents[2]))))
 
