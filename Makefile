@@ -10,7 +10,7 @@ INPUTS := pyproject.toml constraints.txt
 # BLAS threads and xdist workers compete for the same cores
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo test ci lint types contracts docs notebooks replicate bench clean
+.PHONY: help demo test ci lint types contracts docs notebooks replicate fuzz bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -56,7 +56,12 @@ notebooks: $(DOCS)  ## execute every notebook in a scratch copy
 	done
 
 replicate: $(TEST)  ## published numbers, the slow ones too
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "" tests/replication
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "" tests/replication tests/fuzz
+
+fuzz: $(DEV)  ## look for inputs that break the readers, a minute each
+	cd tests/fuzz && for target in readers model; do \
+		../../$(BIN)/python endless.py $$target -max_total_time=60 -rss_limit_mb=4096 || exit 1; \
+	done
 
 bench: $(RUN)  ## one benchmark against its peers: make bench NAME=...
 	$(BIN)/python -m discover.cli bench $(NAME)

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from discover.estimation import JointFit, refine
-from discover.exceptions import DataWarning
+from discover.exceptions import DataError, DataWarning
 from discover.interop import as_regressor
 from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
 from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
@@ -126,6 +126,10 @@ class _Sindy(StreamingFits, BaseEstimator):
         stats = accumulate(source, n_blocks=regressor.n_blocks, lags=regressor.needs_lags)
         if not np.isfinite(stats.total).all():
             source.check_finite()
+            raise DataError(
+                f"{self._owner}: products of these numbers leave the range of double precision, "
+                "1e-308 to 1e308. Give the columns in other units."
+            )
         stats = replace(stats, n_effective=problem.n_effective, floor=problem.floor)
         stats = with_all_digits(source, stats)
         estimate = identify(

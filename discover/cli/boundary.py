@@ -64,7 +64,7 @@ def _report(error: Exception) -> int:
     if os.environ.get(TRACE):
         traceback.print_exception(error)
     if is_for_user(error):
-        _say(str(error))
+        _say(" ".join([str(error), *(f"({note})" for note in getattr(error, "__notes__", ()))]))
         return FAILED if isinstance(error, RuntimeError) else MISUSED
     if isinstance(error, MemoryError):
         _say(f"there is not enough memory. {error}".rstrip())

@@ -71,7 +71,11 @@ def fit(
         _refuse_unwritable(out)
     runs = table.read()
     training, held_out = _split(runs, holdout)
-    model = estimator.fit(training)
+    try:
+        model = estimator.fit(training)
+    except Exception as error:
+        error.add_note(f"data: {', '.join(map(str, files[:3]))}{', ...' if files[3:] else ''}")
+        raise
     result = Result(model, training, held_out)
     typer.echo(_as_json(result) if as_json else _as_text(result, runs))
     if out is not None:
@@ -121,7 +125,7 @@ def _regressor(name: str) -> Any:
     from discover import regression
 
     known = {
-        item.__name__.casefold(): item
+        item.__name__.casefold().removesuffix("regressor"): item
         for item in vars(regression).values()
         if isinstance(item, type)
         and issubclass(item, regression.SparseRegressor)

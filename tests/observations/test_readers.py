@@ -305,6 +305,7 @@ REFUSED = {
     "words": ("a,b\nx,y\n", "no column holds numbers; the first row begins with 'x'"),
     "a row too long": ("t,x\n0,1\n1,2,3\n2,3\n", "line 3 has 3 fields where most rows have 2"),
     "a row too short": ("t,x,y\n0,1,2\n1,2\n2,3,4\n", "line 3 has 2 fields where most rows have 3"),
+    "a header too long": ("t,x,y\n0,1\n1,2\n", "header has 3 names and most rows have 2 fields"),
     "a word": ("t,x\n0,1\n1,ERR\n2,3\n", "line 3, column 'x': 'ERR' is not a number"),
     "one name twice": ("t,x,x\n0,1,2\n1,2,3\n", "two columns are called 'x'"),
     "time backwards": ("t,x\n0,1\n2,2\n1,3\n", "strictly increasing; row 2: 1.0 after 2.0"),

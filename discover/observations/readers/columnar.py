@@ -129,6 +129,8 @@ def _netcdf(path: Path, kind: str) -> ArraySource:
     import xarray as xr
 
     engine = "h5netcdf" if kind == "hdf5" else "scipy"
+    if kind == "hdf5":
+        _groups(path)  # h5py refuses a broken file without complaining a second time
     try:
         data = xr.open_dataset(path, engine=engine)
     except (ValueError, OverflowError):  # times that cannot be decoded are numbers

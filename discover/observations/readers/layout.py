@@ -147,6 +147,9 @@ def sniff(path: Path, encoding: str | None = None) -> Layout:
         raise file_error(path, "the file has a header and no rows")
     remarks = any(lines[i].lstrip().startswith(comment) for i in range(first, used[-1]))
     headers = _headers(labels, body, width, decimal)
+    if len(headers) > width:
+        what = f"the header has {len(headers)} names and most rows have {width} fields"
+        raise file_error(path, what, f"The header begins with {shown(headers[0].label)}.")
     if not any(header.is_number for header in headers):
         example = next((cell for row in body for cell in row if cell.strip()), "")
         what = "no column holds numbers"
