@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from discover.assimilation import EnsembleKalmanFilter as EnsembleKalmanFilter
+    from discover.assimilation import Localization as Localization
+    from discover.assimilation import analyze as analyze
     from discover.dynamics import Simulation as Simulation
     from discover.estimation import JointFit as JointFit
     from discover.estimation import Refinement as Refinement
@@ -47,10 +50,12 @@ _HOMES = {
     "BlockedSplit": "discover.interop",
     "DiscreteSINDy": "discover.sindy",
     "EnsembleRegressor": "discover.regression",
+    "EnsembleKalmanFilter": "discover.assimilation",
     "FiniteDifference": "discover.problems",
     "ForeignRegressor": "discover.interop",
     "FourierLibrary": "discover.libraries",
     "JointFit": "discover.estimation",
+    "Localization": "discover.assimilation",
     "PolynomialLibrary": "discover.libraries",
     "RauchTungStriebel": "discover.problems",
     "ReducedLibrary": "discover.libraries",
@@ -72,6 +77,7 @@ _HOMES = {
     "WeakForm": "discover.problems",
     "from_pysindy": "discover.interop.pysindy",
     "hold_out": "discover.validation",
+    "analyze": "discover.assimilation",
     "load_hare_lynx": "discover.observations.datasets",
     "read_runs": "discover.observations.readers",
     "refine": "discover.estimation",

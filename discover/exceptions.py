@@ -7,6 +7,8 @@ and what to do.
 from __future__ import annotations
 
 __all__ = [
+    "AssimilationError",
+    "AssimilationWarning",
     "DataError",
     "DataWarning",
     "DiscoverError",
@@ -50,6 +52,14 @@ class SimulationError(DiscoverError, RuntimeError):
     def __init__(self, message: str, time: float | None = None) -> None:
         super().__init__(message)
         self.time = time
+
+
+class AssimilationError(SimulationError):
+    """An ensemble that could not be carried on; says when."""
+
+
+class AssimilationWarning(UserWarning):
+    """An assimilation that went on, but should not be trusted as it is; says why."""
 
 
 class DataWarning(UserWarning):

@@ -1,6 +1,7 @@
 """Pictures of what was found; matplotlib is imported on first use."""
 
+from discover.plotting.assimilation import plot_assimilation, plot_rank_histogram
 from discover.plotting.selection import plot_path
 from discover.plotting.simulation import plot_simulation
 
-__all__ = ["plot_path", "plot_simulation"]
+__all__ = ["plot_assimilation", "plot_path", "plot_rank_histogram", "plot_simulation"]
