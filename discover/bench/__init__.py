@@ -9,7 +9,7 @@ from discover.bench.rows import Row, format_table
 
 __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
-NAMES = ("library", "statistics", "fit", "simulate", "coldstart", "exports")
+NAMES = ("library", "statistics", "fit", "simulate", "coldstart", "exports", "refine")
 #: Those that take hours, and are asked for by name only.
 LONG = ("chaos",)
 
