@@ -55,7 +55,7 @@ class Refinement:
     noise : ndarray of shape (n_states,)
         Standard deviation of the measurement noise; NaN for states that were not observed.
     error_before, error_after : ndarray of shape (n_states,)
-        Root-mean-square difference between data and simulations over windows of
+        Root-mean-square difference between data and simulations over windows of about
         `horizon` samples, whose initial states are fitted, with the start and with `model`.
         On the held-out samples if there are any. NaN for states that were not observed.
     horizon : int
@@ -257,6 +257,16 @@ class Stages:
         self.free = _free(law)
         self.n_iter, self.converged, self.interrupted = 0, False, False
 
+    @property
+    def resting(self) -> BoolArray:
+        """No coefficient moves."""
+        return np.zeros_like(self.free)
+
+    def break_links(self, every: int) -> None:
+        """Let every few segments end a window of its own."""
+        self.linked = self.linked.copy()
+        self.linked[every - 1 :: every] = False
+
     def check_enough(self) -> None:
         """Raise if there are fewer observations than unknowns."""
         unknowns = int(self.free.sum()) + self.law.n_states * (len(self.samples.edges) - 1)
@@ -293,7 +303,7 @@ class Stages:
 
     def prepare(self) -> FloatArray:
         """Choose the steps of the integration; returns the initial states to begin with."""
-        resting = self.problem(1.0, np.zeros_like(self.free))
+        resting = self.problem(1.0, self.resting)
         x0 = first_states(resting, self.samples.guess)
         share, floor = _ACCURACY
         tolerance = np.maximum(share * self.noise, floor * self.samples.spread)
@@ -325,7 +335,7 @@ class Stages:
             return 1.0
         residual = np.abs(self.residuals())
         known = np.where(self.samples.seen, residual, np.nan)
-        limit = np.full(residual.shape[1], np.inf)
+        limit = np.ones(residual.shape[1])
         any_seen = self.samples.seen.any(axis=0)
         limit[any_seen] = _HUBER / 0.6745 * np.nanmedian(known[:, any_seen], axis=0)
         limit = np.maximum(limit, _LEAST_NOISE * self.samples.spread)
@@ -343,11 +353,11 @@ class Stages:
 
     def is_better(self) -> bool:
         """Whether the law found matches the data better than the start, states fitted anew."""
-        fixed = self.problem(_TIGHTENING[-1], np.zeros_like(self.free), self.robust_weights())
+        fixed = self.problem(_TIGHTENING[-1], self.resting, self.robust_weights())
         ours = fixed.follow(self.best.coefficients, self.best.x0, sensitivities=False).cost
         theirs = fixed.follow(self.law.program[4], self.best.x0)
         for tightness in _TIGHTENING[1::2]:
-            fixed = self.problem(tightness, fixed.free, self.robust_weights())
+            fixed = self.problem(tightness, self.resting, self.robust_weights())
             theirs = fixed.settled(theirs, _ROUGH, _STEPS_TO_JUDGE)
         return bool(ours < theirs.cost)
 
@@ -369,9 +379,8 @@ def _finished(
     if not stages.interrupted:
         improved = improved and stages.is_better()
     refined = _refined(stages, found) if improved else law
-    horizon = _HORIZON * stages.segment
-    before = simulation_error(law, test, stages, horizon)
-    after = simulation_error(refined, test, stages, horizon) if improved else before
+    before = simulation_error(law, test, stages)
+    after = simulation_error(refined, test, stages) if improved else before
     observed = stages.samples.seen.any(axis=0)
     return Refinement(
         model=refined,
@@ -382,7 +391,7 @@ def _finished(
         noise=np.where(observed, stages.noise, np.nan),
         error_before=before,
         error_after=after,
-        horizon=horizon,
+        horizon=_HORIZON * stages.segment,
         states=_states(stages.samples, found.predicted, runs),
         n_iter=stages.n_iter,
     )
@@ -402,37 +411,35 @@ def _refined(stages: Stages, found: Solution) -> SymbolicModel:
     return replace(law, coefficients=coefficients, covariance=covariance)
 
 
-def simulation_error(
-    law: SymbolicModel, samples: Samples, stages: Stages, horizon: int
-) -> FloatArray:
-    """Return the root-mean-square error of simulations over windows of the data.
+def simulation_error(law: SymbolicModel, samples: Samples, stages: Stages) -> FloatArray:
+    """Return the root-mean-square error of simulations over windows of a few segments.
 
     Parameters
     ----------
     law : SymbolicModel
     samples : Samples
     stages : Stages
-        Where noise and steps come from.
-    horizon : int
-        Samples in a window; the initial state of each is fitted.
+        Where the noise and the length of segments come from.
 
     Returns
     -------
     ndarray of shape (n_states,)
         NaN for states that were not observed; infinite where the law diverges.
     """
-    windows = Stages(law, samples, horizon, "squares")
-    windows.noise, windows.linked = stages.noise, np.zeros_like(windows.linked)
-    problem = windows.problem(1.0, np.zeros_like(windows.free))
+    windows = Stages(law, samples, stages.segment, "squares")
+    windows.noise = stages.noise
+    windows.break_links(_HORIZON)
+    observed = samples.seen.any(axis=0)
+    failed = np.where(observed, np.inf, np.nan)
     try:
         x0 = windows.prepare()
     except SimulationError:
-        return np.where(samples.seen.any(axis=0), np.inf, np.nan)
-    problem = windows.problem(1.0, np.zeros_like(windows.free))
-    here = problem.settled(problem.follow(law.program[4], x0), _ROUGH, _STEPS_TO_JUDGE)
-    if not np.isfinite(here.cost):
-        return np.where(samples.seen.any(axis=0), np.inf, np.nan)
-    return rms(samples.Y - here.predicted, samples.seen)
+        return failed
+    here = windows.problem(1.0, windows.resting).follow(law.program[4], x0)
+    for tightness in _TIGHTENING:
+        problem = windows.problem(tightness, windows.resting)
+        here = problem.settled(here, _ROUGH, _STEPS_TO_JUDGE)
+    return rms(samples.Y - here.predicted, samples.seen) if np.isfinite(here.cost) else failed
 
 
 def _states(
