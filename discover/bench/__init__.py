@@ -9,7 +9,9 @@ from discover.bench.rows import Row, format_table
 
 __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
-NAMES = ("library", "statistics", "fit", "simulate", "coldstart", "exports", "refine")
+NAMES = (
+    "library", "statistics", "fit", "simulate", "coldstart", "exports", "files", "refine",
+)  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = ("chaos",)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,6 +104,12 @@ class Table:
 
         return read_runs(self.files, **self.options())
 
+    def pieces(self) -> Iterator[Trajectory]:
+        """Read it piece by piece."""
+        from discover.observations.readers import read_chunks
+
+        return read_chunks(self.files, **self.options())
+
     @property
     def size(self) -> int:
         """Bytes in all files that are there."""
@@ -116,15 +122,16 @@ def listed(values: Sequence[str] | None) -> list[str]:
     return [name for part in parts if (name := part.replace("\0", ",").strip())]
 
 
-def summary(runs: Sequence[Trajectory]) -> str:
-    """Say in one line what was read."""
+def summary(runs: Sequence[Trajectory], samples: int | None = None) -> str:
+    """Say in one line what was read; `samples` counts what is not at hand any more."""
     first = runs[0]
-    count = sum(run.n_samples for run in runs)
-    whose = first.name if len(runs) == 1 else f"{len(runs)} runs"
+    names = list(dict.fromkeys(str(run.name) for run in runs))
+    whose = names[0] if len(names) == 1 else f"{len(names)} runs"
+    count = sum(run.n_samples for run in runs) if samples is None else samples
     inputs = f", driven by {', '.join(first.control_names)}" if first.n_controls else ""
     unit = f" {first.time_unit}" if first.time_unit else ""
     span = (
         f"t = {min(run.times[0] for run in runs):.6g} to {max(run.times[-1] for run in runs):.6g}"
     )
-    names = ", ".join(first.state_names[:8]) + (", ..." if first.n_states > 8 else "")
-    return f"{whose}: {count:,} samples of {names}{inputs}; {span}{unit}"
+    listed_names = ", ".join(first.state_names[:8]) + (", ..." if first.n_states > 8 else "")
+    return f"{whose}: {count:,} samples of {listed_names}{inputs}; {span}{unit}"

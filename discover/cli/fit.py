@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
 from discover.cli import data
 from discover.cli.app import app, examples
+from discover.cli.progress import progress
 
 if TYPE_CHECKING:
     from discover.observations import Trajectory
 
+LARGE = 256_000_000  # bytes of files, above which they are read piece by piece
 _FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
 _HOLD_OUT = 0.2
 _EXAMPLES = examples(
     "discover fit lynx_hare.csv --time year",
     "discover fit tank.csv -t t -s h1,h2 -u pump --library 'sqrt(h1), sqrt(h2), pump, h1, h2'",
-    "discover fit silverbox.csv --rate 610.35 -s V2 -u V1 --degree 3 --rows 40650:127400",
+    "discover fit silverbox.csv --rate 610.35 -s V2 -u V1 --order 2 --degree 3 --rows 40650:127400",
     "discover fit a.csv b.csv --time 'time [s]' --out law/",
     "discover fit runs.parquet --run experiment --json",
 )
@@ -43,6 +45,9 @@ def fit(
     degree: Annotated[
         int | None, typer.Option(min=0, max=12, help="Polynomials up to this degree. [default: 2]")
     ] = None,
+    order: Annotated[
+        int, typer.Option(min=1, max=2, help="2: for y'' where only y is measured.")
+    ] = 1,
     steps: Annotated[
         bool, typer.Option("--steps", help="A law from one sample to the next, not in time.")
     ] = False,
@@ -66,18 +71,19 @@ def fit(
 ) -> None:  # fmt: skip
     """Find the law behind measurements."""
     table = data.Table(files, time, rate, dt, state, inputs, run, rows, encoding)
-    estimator = _estimator(library, degree, steps, method, regressor)
+    estimator = _estimator(library, degree, order, steps, method, regressor)
     if out is not None:
         _refuse_unwritable(out)
-    runs = table.read()
-    training, held_out = _split(runs, holdout)
     try:
-        model = estimator.fit(training)
+        if table.size > LARGE and order == 1:
+            result = _fit_pieces(estimator, table.pieces())
+        else:
+            training, held_out = _split(table.read(), holdout)
+            result = Result(estimator.fit(training), training, held_out)
     except Exception as error:
         error.add_note(f"data: {', '.join(map(str, files[:3]))}{', ...' if files[3:] else ''}")
         raise
-    result = Result(model, training, held_out)
-    typer.echo(_as_json(result) if as_json else _as_text(result, runs))
+    typer.echo(_as_json(result) if as_json else _as_text(result))
     if out is not None:
         written = _write(result, out)
         if not as_json:
@@ -85,18 +91,50 @@ def fit(
 
 
 class Result(NamedTuple):
-    """A law, the runs it was learnt from, and those it has not seen."""
+    """A law, runs it was learnt from, and runs it has not seen.
+
+    Of files that are read in pieces, the first piece stands for those it was learnt from.
+    """
 
     model: Any
     training: list[Trajectory]
     held_out: list[Trajectory]
+    samples: int | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Samples the law was learnt from."""
+        return self.samples or sum(run.n_samples for run in self.training)
+
+
+def _fit_pieces(estimator: Any, pieces: Iterator[Trajectory]) -> Result:
+    """Fit in one pass, in memory that does not grow; the last piece is held out."""
+    seen: list[Trajectory] = []
+    held_out: list[Trajectory] = []
+    count = 0
+
+    def all_but_the_last() -> Iterator[Trajectory]:
+        nonlocal count
+        before = next(pieces)
+        for piece in progress(pieces):
+            seen[:] = seen or [before]
+            count += before.n_samples
+            yield before
+            before = piece
+        (held_out if seen else seen).append(before)
+        if not held_out:
+            count += before.n_samples
+            yield before
+
+    model = estimator.fit_stream(all_but_the_last())
+    return Result(model, seen, held_out, count)
 
 
 # -- what to fit -----------------------------------------------------------------------
 
 
 def _estimator(
-    library: str | None, degree: int | None, steps: bool, method: str, regressor: str
+    library: str | None, degree: int | None, order: int, steps: bool, method: str, regressor: str
 ) -> Any:
     """Compose the estimator; imports come after the options have been looked at."""
     if method not in ("weak", "derivative"):
@@ -108,7 +146,11 @@ def _estimator(
         "regressor": _regressor(regressor),
         "include_time": library is not None and re.search(r"\bt\b", library) is not None,
     }
-    return DiscreteSINDy(**options) if steps else SINDy(**options, method=method)
+    if steps:
+        if order != 1:
+            raise typer.BadParameter("a law of steps has order 1.", param_hint="--order")
+        return DiscreteSINDy(**options)
+    return SINDy(**options, method=method, order=cast(Any, order))
 
 
 def _library(text: str | None, degree: int | None) -> Any:
@@ -158,8 +200,9 @@ def _split(
 # -- what to say -----------------------------------------------------------------------
 
 
-def _as_text(result: Result, runs: Sequence[Trajectory]) -> str:
-    return f"{data.summary(runs)}\n\n{result.model!r}\n\n{_verdict(result)}"
+def _as_text(result: Result) -> str:
+    read = data.summary([*result.training, *result.held_out], result.samples)
+    return f"{read}\n\n{result.model!r}\n\n{_verdict(result)}"
 
 
 def _scores(result: Result) -> tuple[float, float | None]:
@@ -191,7 +234,7 @@ def _as_json(result: Result) -> str:
     law = result.model.symbolic_
     told = {
         "equations": law.equations(),
-        "samples": sum(run.n_samples for run in result.training),
+        "samples": result.n_samples,
         "samples_held_out": sum(run.n_samples for run in result.held_out),
         "r2": seen,
         "r2_held_out": unseen,

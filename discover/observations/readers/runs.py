@@ -191,8 +191,8 @@ def read_chunks(
     Yields
     ------
     Trajectory
-        Consecutive rows of one run. Nothing is differentiated or integrated across the
-        ends of a piece, which costs a few rows in a hundred thousand.
+        Consecutive rows of one run, as :meth:`SINDy.fit_stream` takes them. Pieces of one run
+        have one name, and times that go on.
 
     Raises
     ------
@@ -373,10 +373,10 @@ def _of_file(
     ranges = _ranges(question.rows, choice, size)
     for block in choice.source.blocks(choice.columns, size):
         length = len(block[choice.columns[0]])
-        for rows in _stretches(block, choice, ranges, start, length):
+        for rows, span in _stretches(block, choice, ranges, start, length):
             if len(rows) > 1:
                 count += 1
-                yield _run(block, rows, start, choice, first, question)
+                yield _run(block, rows, span, start, choice, first, question)
         start += length
     if not count:
         raise file_error(
@@ -399,16 +399,17 @@ def _ranges(rows: Rows, choice: _Choice, size: int | None) -> Rows:
 
 def _stretches(
     block: Block, choice: _Choice, ranges: Rows, start: int, length: int
-) -> Iterator[NDArray[np.intp]]:
-    """Yield the rows of a block, by position in it, that belong to one run."""
+) -> Iterator[tuple[NDArray[np.intp], str]]:
+    """Yield the rows of a block, by position in it, that belong to one run; and their range."""
     for begin, end in ranges:
+        span = "".join(["" if begin is None else f"{begin}", ":", "" if end is None else f"{end}"])
         if start:  # a later block: bounds are positive
             rows = slice(max(0, (begin or 0) - start), None if end is None else max(0, end - start))
         else:
             rows = slice(begin, end)
         chosen = np.arange(length)[rows]
         if choice.run is None:
-            yield chosen
+            yield chosen, span
             continue
         labels = block[choice.run][chosen]
         _, indices, inverse = np.unique(
@@ -416,12 +417,13 @@ def _stretches(
             return_index=True, return_inverse=True,
         )  # fmt: skip
         for code in np.argsort(indices):  # in order of appearance
-            yield chosen[inverse == code]
+            yield chosen[inverse == code], span
 
 
 def _run(
     block: Block,
     rows: NDArray[np.intp],
+    span: str,
     start: int,
     choice: _Choice,
     first: _Choice,
@@ -434,8 +436,8 @@ def _run(
         name += (
             f", run {label:g}" if isinstance(label, float) else f", run {printable_label(label)}"
         )
-    if tuple(question.rows) != ((None, None),):
-        name += f", rows {start + rows[0]}:{start + rows[-1] + 1}"
+    if span != ":":
+        name += f", rows {span}"
     owner = f"{path.parent / name}" if str(path.parent) != "." else name
     split = "Name the column that tells them apart: --run."
     place = Place(owner, None, "the states", "the time", "the inputs", split)
