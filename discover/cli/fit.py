@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 LARGE = 256_000_000  # bytes of files, above which they are read piece by piece
 _FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
 _HOLD_OUT = 0.2
+_METHODS = ("weak", "derivative", "joint")
 _EXAMPLES = examples(
     "discover fit lynx_hare.csv --time year",
     "discover fit tank.csv -t t -s h1,h2 -u pump --library 'sqrt(h1), sqrt(h2), pump, h1, h2'",
-    "discover fit silverbox.csv --rate 610.35 -s V2 -u V1 --order 2 --degree 3 --rows 40650:127400",
+    "discover fit silverbox.csv --rate 610.35 -s V2 -u V1 --order 2 --degree 3 --refine",
     "discover fit a.csv b.csv --time 'time [s]' --out law/",
     "discover fit runs.parquet --run experiment --json",
 )
@@ -52,11 +53,14 @@ def fit(
         bool, typer.Option("--steps", help="A law from one sample to the next, not in time.")
     ] = False,
     method: Annotated[
-        str, typer.Option(metavar="FORM", help="weak (no derivative is taken) or derivative.")
+        str, typer.Option(metavar="FORM", help="weak (takes no derivative), derivative, joint.")
     ] = "weak",
     regressor: Annotated[
-        str, typer.Option(metavar="NAME", help="How terms are chosen: stlsq, ...")
+        str, typer.Option(metavar="NAME", help="How terms are chosen: stlsq, rvm or ensemble.")
     ] = "stlsq",
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Then match its trajectories to the data.")
+    ] = False,
     holdout: Annotated[
         float | None,
         typer.Option(
@@ -71,11 +75,11 @@ def fit(
 ) -> None:  # fmt: skip
     """Find the law behind measurements."""
     table = data.Table(files, time, rate, dt, state, inputs, run, rows, encoding)
-    estimator = _estimator(library, degree, order, steps, method, regressor)
+    estimator = _estimator(library, degree, order, steps, method, regressor, refine)
     if out is not None:
         _refuse_unwritable(out)
     try:
-        if table.size > LARGE and order == 1:
+        if table.size > LARGE and estimator.order == 1 and method != "joint" and not refine:
             result = _fit_pieces(estimator, table.pieces())
         else:
             training, held_out = _split(table.read(), holdout)
@@ -134,16 +138,24 @@ def _fit_pieces(estimator: Any, pieces: Iterator[Trajectory]) -> Result:
 
 
 def _estimator(
-    library: str | None, degree: int | None, order: int, steps: bool, method: str, regressor: str
+    library: str | None,
+    degree: int | None,
+    order: int,
+    steps: bool,
+    method: str,
+    regressor: str,
+    refine: bool,
 ) -> Any:
     """Compose the estimator; imports come after the options have been looked at."""
-    if method not in ("weak", "derivative"):
-        raise typer.BadParameter(f"{method!r} is not weak or derivative.", param_hint="--method")
+    if method not in _METHODS:
+        known = ", ".join(_METHODS)
+        raise typer.BadParameter(f"{method!r} is not one of {known}.", param_hint="--method")
     from discover.sindy import DiscreteSINDy, SINDy
 
     options: dict[str, Any] = {
         "library": _library(library, degree),
         "regressor": _regressor(regressor),
+        "refine": refine,
         "include_time": library is not None and re.search(r"\bt\b", library) is not None,
     }
     if steps:
@@ -163,20 +175,18 @@ def _library(text: str | None, degree: int | None) -> Any:
 
 
 def _regressor(name: str) -> Any:
-    """Find a regressor by name, in any case."""
+    """Make the regressor of a short name."""
     from discover import regression
 
     known = {
-        item.__name__.casefold().removesuffix("regressor"): item
-        for item in vars(regression).values()
-        if isinstance(item, type)
-        and issubclass(item, regression.SparseRegressor)
-        and item is not regression.SparseRegressor
+        "stlsq": regression.STLSQ,
+        "rvm": regression.RelevanceVectorRegressor,
+        "ensemble": regression.EnsembleRegressor,
     }
-    if name.casefold() not in known:
-        listed = ", ".join(sorted(known))
+    if name.lower() not in known:
+        listed = ", ".join(known)
         raise typer.BadParameter(f"{name!r} is not one of {listed}.", param_hint="--regressor")
-    return known[name.casefold()]()
+    return known[name.lower()]()
 
 
 def _split(

@@ -67,6 +67,34 @@ def test_terms_may_be_given_in_words_and_use_the_time(tmp_path, capsys):
     ]
 
 
+def test_a_large_file_is_fitted_in_pieces_to_the_same_law(tank, monkeypatch, capsys):
+    arguments = ["fit", tank, "-u", "pump", "--degree", "1", "--json"]
+    whole = json.loads(run(capsys, *arguments, "--holdout", "0")[1])
+    monkeypatch.setattr("discover.cli.fit.LARGE", 1000)
+    monkeypatch.setattr("discover.observations.readers.text._BYTES_PER_BLOCK", 30_000)
+    status, out, err = run(capsys, *arguments)
+    pieces = json.loads(out)
+    assert (status, err) == (0, "")
+    assert 0 < pieces["samples_held_out"] < 2001 - pieces["samples"] + 1
+    assert pieces["r2_held_out"] > 0.999
+    laws = [SymbolicModel.from_dict(told["model"]) for told in (whole, pieces)]
+    np.testing.assert_allclose(laws[0].coefficients, laws[1].coefficients, atol=1e-3)
+
+
+def test_second_order_laws_are_found_and_refined(tmp_path, capsys):
+    t = np.linspace(0, 20, 1001)
+    y = np.exp(-0.1 * t) * np.cos(2 * t) + 0.01 * np.random.default_rng(0).normal(size=t.size)
+    pd.DataFrame({"t": t, "y": y}).to_csv(tmp_path / "a.csv", index=False)
+    arguments = ["fit", tmp_path / "a.csv", "--order", 2, "--library", "y, y_dot, y**3", "--refine"]
+    status, out, _ = run(capsys, *arguments, "--json")
+    law = SymbolicModel.from_dict(json.loads(out)["model"])
+    assert status == 0
+    assert law.state_names == ("y", "y_dot")
+    values = dict(zip(law.term_names, law.coefficients[1], strict=True))
+    assert values["y"] == pytest.approx(-4.01, abs=0.02)
+    assert values["y_dot"] == pytest.approx(-0.2, abs=0.01)
+
+
 def test_simulate_follows_the_law_with_the_inputs_of_a_file(tank, tmp_path, capsys):
     run(capsys, "fit", tank, "-u", "pump", "--degree", 1, "--out", tmp_path)
     model, out = tmp_path / "model.json", tmp_path / "run.csv"
@@ -100,7 +128,7 @@ def test_look_shows_columns_as_they_are_read(tank, capsys):
         (["--library", "__import__('os')"], "__import__"),
         (["--library", "lev"], "lev"),
         (["--regressor", "magic"], "'magic' is not one of"),
-        (["--method", "magic"], "'magic' is not weak or derivative"),
+        (["--method", "magic"], "'magic' is not one of weak, derivative, joint"),
         (["--state", "lev"], "Did you mean 'level'?"),
         (["--state", "time"], "the column 'time' is given two parts to play"),
         (["--rows", "5000:"], "no two rows to use"),
