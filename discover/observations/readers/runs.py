@@ -186,7 +186,7 @@ def read_chunks(
     paths, time, dt, states, inputs, run, rows, encoding
         As for :func:`read_runs`.
     rows_per_chunk : int, default=262144
-        About; text files are cut where their blocks of 16 MB end.
+        About; text files are cut where their blocks of 8 MB end.
 
     Yields
     ------

@@ -19,7 +19,7 @@ from discover.observations.readers.source import Block, Source
 
 __all__ = ["TextSource"]
 
-_BYTES_PER_BLOCK = 1 << 24
+_BYTES_PER_BLOCK = 1 << 23
 
 
 class TextSource(Source):
