@@ -118,6 +118,8 @@ class Simulation(NDArrayOperatorsMixin):
             raise ValueError("Simulation: there are no draws; simulate with n_draws= and rng=.")
         levels = np.asarray(q, dtype=np.float64)
         lost = np.asarray(np.isnan(self.draws).any(axis=-1))
+        if not lost.any():
+            return np.asarray(np.quantile(self.draws, levels, axis=0))
         running = np.where(lost[..., None], np.nan, self.draws)
         some = ~lost.all(axis=0)
         found = np.full((*levels.shape, *self.draws.shape[1:]), np.nan)

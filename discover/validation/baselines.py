@@ -13,9 +13,9 @@ from discover.validation.following import Follower
 __all__ = ["LinearModel", "fit_linear", "mean_path", "persistence_path"]
 
 
-def persistence_path(follower: Follower, index: int) -> FloatArray:
+def persistence_path(follower: Follower, index: int, most: int | None = None) -> FloatArray:
     """Return the sample at `index`, held: shape (n_samples - index, n_observed)."""
-    return np.tile(follower.values[index], (len(follower.run) - index, 1))
+    return np.tile(follower.values[index], (len(follower.run) - index, 1))[:most]
 
 
 def mean_path(mean: FloatArray, follower: Follower, index: int) -> FloatArray:
@@ -38,10 +38,10 @@ class LinearModel:
     lags: int
     dt: float
 
-    def path(self, follower: Follower, index: int) -> FloatArray | None:
+    def path(self, follower: Follower, index: int, most: int | None = None) -> FloatArray | None:
         """Run by itself from the samples at `index`; NaN before, None where it cannot start."""
         values, U = follower.values, follower.controls(follower.run.times)
-        n = len(values) - index
+        n = min(len(values) - index, len(values) if most is None else most)
         start = values[index : index + self.lags]
         if n <= self.lags or not np.isfinite(start).all():
             return None

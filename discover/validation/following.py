@@ -120,6 +120,40 @@ class Follower:
             return _thinned(found, np.searchsorted(full, times - 0.5 * grid), times)
         return self.law.simulate(x0, times, self.controls(times), **options)
 
+    def bands(
+        self,
+        x0: FloatArray,
+        times: FloatArray,
+        *,
+        x0_error: FloatArray,
+        noise: FloatArray,
+        n_draws: int,
+        level: float,
+        rng: np.random.Generator,
+    ) -> tuple[Simulation, FloatArray, FloatArray]:
+        """Follow the law and draws from its posterior; bounds of what would be observed.
+
+        Parameters
+        ----------
+        x0, x0_error : ndarray of shape (n_states,)
+        times : ndarray of shape (n_times,)
+        noise : ndarray of shape (n_observed,)
+            Standard deviation of the measurements, on top of the spread of the laws.
+        n_draws : int
+        level : float
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        simulation : Simulation
+        low, high : ndarray of shape (n_times, n_observed)
+        """
+        found = self.simulate(x0, times, n_draws=n_draws, x0_error=x0_error, rng=rng)
+        assert found.draws is not None
+        draws = found.draws[:, :, self.observed]
+        noisy = draws + noise * rng.standard_normal(draws.shape)
+        return found, *replace(found, draws=noisy).band(level)
+
     # -- where it starts -----------------------------------------------------------
 
     def start(self, index: int, spread: FloatArray, noise: FloatArray, window: int) -> FloatArray:

@@ -15,7 +15,8 @@ from discover.validation.following import Follower
 
 __all__ = ["Innovations", "Whiteness", "judge_whiteness", "run_filter"]
 
-_MOST_SAMPLES = 20_000
+_MOST_SAMPLES = 10_000
+_TUNING = 3_000  # samples on which steps and noise are tuned
 _MOST_SUBSTEPS = 32
 _RATIOS = (0.0, 1e-6, 1e-4, 1e-2, 1e-1, 1e0, 1e1, 1e2)  # process over measurement variance
 _LAGS = 20
@@ -152,30 +153,33 @@ class _Filter:
 
     def _refine_steps(self, follower: Follower, tolerance: FloatArray) -> None:
         """Halve the steps until predictions stop moving by a thousandth of the noise."""
-        before = self._run(0.0)
+        before = self._run(0.0, _TUNING)
         while self.n_substeps < _MOST_SUBSTEPS:
             self.n_substeps *= 2
             self.U = self._stages(follower)
-            now = self._run(0.0)
+            now = self._run(0.0, _TUNING)
             if before is not None and now is not None:
                 moved = np.nanmax(np.abs(now[0] - before[0]), axis=0)
                 if (moved <= np.maximum(tolerance, 1e-9 * self.scale[self.observed])).all():
                     return
             before = now
 
-    def _run(self, ratio: float) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-        raw, variance = np.full(self.Y.shape, np.nan), np.full(self.Y.shape, np.nan)
-        states = np.full((len(self.times), self.law.n_states), np.nan)
+    def _run(
+        self, ratio: float, most: int | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+        times, Y = self.times[:most], self.Y[:most]
+        raw, variance = np.full(Y.shape, np.nan), np.full(Y.shape, np.nan)
+        states = np.full((len(times), self.law.n_states), np.nan)
         status, _ = filter_kernel.kalman_innovations(
             *self.law.program, len(self.law.table.inputs), self.rule, self.n_substeps,
-            self.x0.copy(), self.P.copy(), self.times, self.U, self.observed, self.Y,
+            self.x0.copy(), self.P.copy(), times, self.U, self.observed, Y,
             self.R, ratio * self.Q, raw, variance, states,
         )  # fmt: skip
         return None if status != kernel.DONE else (raw, variance, states)
 
     def score(self, ratio: float) -> float:
         """Return the negative log-likelihood per innovation, the level concentrated out."""
-        found = self._run(ratio)
+        found = self._run(ratio, _TUNING)
         if found is None:
             return np.inf
         e, s2 = found[0][self.burn :], found[1][self.burn :]
@@ -185,9 +189,11 @@ class _Filter:
         level = np.mean(e[ok] ** 2 / s2[ok])
         return float(np.log(level) + np.mean(np.log(s2[ok] / np.mean(self.R))))
 
-    def innovations(self, ratio: float) -> Innovations:
+    def innovations(self, ratio: float) -> Innovations | None:
+        """Run through all samples; None when the law cannot be followed to the end."""
         found = self._run(ratio)
-        assert found is not None
+        if found is None:
+            return None
         raw, variance, states = found
         scaled = raw / np.sqrt(variance)
         level = float(np.nanmean(scaled[self.burn :] ** 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ __all__ = ["Baseline", "FreeRun", "Validation", "validate"]
 _THRESHOLD = 0.4
 _MOST_STARTS = 12
 _CLEAR = 4.0  # standard errors by which an exponent must be positive
-_MOST_BAND = 4_000_000  # numbers in the draws of one run
+_MOST_BAND = 2_000_000  # numbers in the draws of one run
+_FEWEST_DRAWS = 20
 _FEW = 40  # held-out samples below which innovations of the training data are used too
 
 
@@ -67,6 +68,8 @@ class FreeRun:
         At the times of the run from `start` on.
     low, high : ndarray of shape (n_times, n_observed), optional
         Bounds for the observations, measurement noise included.
+    start_error : ndarray of shape (n_states,), optional
+        Standard error of the start.
     """
 
     run: Trajectory
@@ -76,6 +79,7 @@ class FreeRun:
     simulation: Simulation
     low: FloatArray | None = None
     high: FloatArray | None = None
+    start_error: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +99,8 @@ class Validation:
     explained : ndarray
         ``1 - mean squared error / variance`` of the free run; minus infinity where it
         diverges. At most 1.
+    spread : ndarray
+        Standard deviation of the data, those of the training included, in units.
     rmse, nrmse : ndarray
         Root mean square error of the free run, in units and over the standard deviation.
     one_step : ndarray
@@ -141,6 +147,7 @@ class Validation:
     span: float
     seen_before: bool
     explained: FloatArray
+    spread: FloatArray
     rmse: FloatArray
     nrmse: FloatArray
     one_step: FloatArray
@@ -334,29 +341,17 @@ class _Judge:
         first = follower.first
         times = follower.run.times[first:]
         x0, window = self._start(follower, first, len(times))
-        options: dict[str, Any] = {}
         n_draws = min(self.n_draws, _MOST_BAND // max(times.size * self.law.n_states, 1))
-        if n_draws >= 20:
-            error = np.zeros(self.law.n_states)
-            if self.x0 is None:
-                error[follower.observed] = noise / np.sqrt(window)
-            options = {"n_draws": n_draws, "x0_error": error, "rng": self.rng}
-        simulation = follower.simulate(x0, times, **options)
-        low = high = None
-        if simulation.draws is not None:
-            low, high = self._band(simulation, follower, noise)
-        return FreeRun(
-            follower.run, tuple(follower.columns), first, first + window, simulation, low, high
+        place = (follower.run, tuple(follower.columns), first, first + window)
+        if n_draws < _FEWEST_DRAWS:
+            return FreeRun(*place, follower.simulate(x0, times))
+        error = np.zeros(self.law.n_states)
+        if self.x0 is None:
+            error[follower.observed] = noise / np.sqrt(window)
+        simulation, low, high = follower.bands(
+            x0, times, x0_error=error, noise=noise, n_draws=n_draws, level=self.level, rng=self.rng
         )
-
-    def _band(
-        self, simulation: Simulation, follower: Follower, noise: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the observations: the spread of the laws, and the noise on top."""
-        assert simulation.draws is not None
-        draws = simulation.draws[:, :, follower.observed]
-        noisy = draws + noise * self.rng.standard_normal(draws.shape)
-        return replace(simulation, draws=noisy).band(self.level)
+        return FreeRun(*place, simulation, low, high, error)
 
     # -- scores ------------------------------------------------------------------------
 
@@ -384,6 +379,7 @@ class _Judge:
             "span": float(sum(f.run.times[-1] - f.run.times[0] for f in self.followers)),
             "seen_before": self.seen_before,
             "explained": explained,
+            "spread": self.spread,
             "rmse": rmse,
             "nrmse": rmse / self.spread,
             "one_step": one_step,
@@ -586,7 +582,9 @@ class _Judge:
         off = np.concatenate([f.values - mean for f in self.followers])
         found = [
             self._baseline("persistence", persistence_path, steps, runs, starts),
-            self._baseline("mean", lambda f, k: mean_path(mean, f, k), off, runs, starts),
+            self._baseline(
+                "mean", lambda f, k, most=None: mean_path(mean, f, k)[:most], off, runs, starts
+            ),
         ]
         if linear is not None:
             errors = np.concatenate([linear.one_step(f) for f in self.followers])
@@ -610,10 +608,9 @@ class _Judge:
             errors.append(found[skipped:] - follower.values[run.scored_from :])
         times = []
         for follower, index in starts:
-            found = path(follower, index)
+            found = path(follower, index, self._horizon(follower, index) - index)
             if found is not None:
-                stop = self._horizon(follower, index) - index
-                times.append(self._valid_time(follower, index, found[:stop]))
+                times.append(self._valid_time(follower, index, found))
         valid = float(np.median(times)) if times else np.nan
         return Baseline(
             name, self._relative(np.concatenate(errors)), self._relative(one_step), valid

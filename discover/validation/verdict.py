@@ -21,9 +21,11 @@ Outcome = Literal["holds", "doubtful", "fails"]
 
 _SIGNIFICANT = 0.01
 _GOOD, _FAIR = 0.9, 0.5  # explained variance of a free run
+_CLOSE = 0.99  # from which on a law is useful, exact or not
 _GOOD_TIMES, _FAIR_TIMES = 1.0, 0.5  # valid time of chaos, in Lyapunov times
 _FEWEST_ROWS = 3.0  # independent rows per coefficient
 _FEWEST_SAMPLES = 12
+_EQUAL = 1.0  # nats behind up to which another law is as good
 _CORRELATED, _COPIES = 0.95, 0.99
 _MOST_TERMS = 400
 _SYMBOLS = {"good": "+", "doubt": "?", "bad": "-", "note": "*"}
@@ -230,7 +232,7 @@ def _on_baselines(f: _Facts) -> list[Reason]:
         return []
     text = f"error of the free run {ours:.2g} standard deviations, best baseline ({best.name})"
     text += f" {theirs:.2g}"
-    floor = float(np.sqrt(np.mean((f.noise / (f.rmse / np.maximum(f.nrmse, 1e-300))) ** 2)))
+    floor = float(np.sqrt(np.mean((f.noise / f.spread) ** 2)))
     if ours < theirs:
         return [Reason("note", "baseline", text + ".", ours / theirs)]
     if ours < 1.2 * floor:
@@ -279,8 +281,11 @@ def _on_bands(f: _Facts) -> list[Reason]:
     if narrow and f.chaotic:
         said.append(Reason("note", "bands", text + ", which chaos leaves.", f.coverage))
     elif narrow:
-        text += ": the error bars are too narrow."
-        said.append(Reason("doubt", "bands", text, f.coverage))
+        close = float(np.min(f.explained)) > _CLOSE
+        text += ": its error bars are too narrow" + (
+            ", though little is missing." if close else "."
+        )
+        said.append(Reason("note" if close else "doubt", "bands", text, f.coverage))
     else:
         said.append(Reason("good", "bands", text + ".", f.coverage))
     if f.n_lost:
@@ -312,8 +317,8 @@ def _on_terms(found: Any, law: SymbolicModel) -> list[Reason]:
     """Say what the training data could not tell apart."""
     said: list[Reason] = []
     report = getattr(found, "identifiability_", None)
-    if report is not None and hasattr(report, "notes"):
-        said += [Reason("doubt", "identifiability", note) for note in report.notes()]
+    if report is not None:
+        said += _on_rivals(report, found.estimate_)
     if law.covariance is None:
         return said
     places = np.argwhere(np.asarray(law.support))
@@ -342,6 +347,25 @@ def _on_terms(found: Any, law: SymbolicModel) -> list[Reason]:
                 f"may be zero: {value:.2g} +- {spread[k]:.1g}."
             )
             said.append(Reason("doubt", "identifiability", text, float(value / spread[k])))
+    return said
+
+
+def _on_rivals(report: Any, estimate: Any) -> list[Reason]:
+    """Name other laws, no larger than the chosen one, that explain the data as well."""
+    said = []
+    for j, name in enumerate(report.target_names):
+        size = int(estimate.support[j].sum())
+        equal = [
+            rival
+            for rival in report.rivals_of(j)
+            if rival.behind < _EQUAL and 0 < len(rival.terms) <= size
+        ]
+        if not equal:
+            continue
+        text = f"the data cannot tell the equation of {name} from {report.equation(equal[0])}"
+        if len(equal) > 1:
+            text += f", nor from {len(equal) - 1} more"
+        said.append(Reason("doubt", "identifiability", text + ".", float(equal[0].behind)))
     return said
 
 

@@ -1,0 +1,5 @@
+"""A folder for people: the law, whether to believe it, and everything behind it."""
+
+from discover.report.writing import report
+
+__all__ = ["report"]

@@ -1,0 +1,193 @@
+"""report: a folder with everything about a law, written in one step."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import discover
+from discover.observations import Trajectory, as_trajectories
+from discover.report.contents import Contents
+from discover.report.page import GENERATOR, render
+from discover.symbolic import SymbolicModel
+from discover.validation import Validation, validate
+
+__all__ = ["report"]
+
+_PAGE = "report.html"
+
+
+def report(
+    found: Any,
+    path: str | Path,
+    *,
+    data: Any,
+    holdout: Any = None,
+    t: Any = None,
+    u: Any = None,
+    validation: Validation | None = None,
+    title: str | None = None,
+    command: str | None = None,
+    date: str | None = None,
+    sources: Sequence[str] = (),
+) -> Path:
+    """Write a folder that says what was found, and whether to believe it.
+
+    Parameters
+    ----------
+    found : fitted SINDy or DiscreteSINDy, or SymbolicModel
+    path : str or Path
+        The folder. It is written beside its place and moved there when it is complete; an
+        earlier report, or an empty folder, is replaced, anything else is refused.
+    data : list of Trajectory, table or array
+        What the law was fitted to.
+    holdout : list of Trajectory, table or array, optional
+        What it is judged by; see :func:`discover.hold_out`. Without it the law is judged by
+        `data`, and the page says so.
+    t, u : optional
+        Times and controls of `data`, as for :meth:`discover.SINDy.fit`.
+    validation : Validation, optional
+        Of `holdout`, if it was made already.
+    title : str, optional
+    command : str, optional
+        What was typed, to be shown.
+    date : str, optional
+        To be shown; nothing reads the clock, so equal input makes an equal page.
+    sources : sequence of str, optional
+        Files the data came from.
+
+    Returns
+    -------
+    Path
+        The folder, with ``report.html``, ``model.json``, ``equations.tex``,
+        ``coefficients.csv``, ``verdict.json`` and ``forecast.png``, ``residuals.png``,
+        ``phase.png``, ``path.png`` where there is something to show.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file, or a folder that is not a report.
+    """
+    path = Path(path)
+    _refuse_other(path)
+    train = _runs(found, data, t, u)
+    if validation is None:
+        if holdout is None:
+            validation = validate(found, train, train=train)
+        else:
+            validation = validate(found, _runs(found, holdout, None, None), train=train)
+    contents = Contents(found, validation, train)
+    law = contents.law
+    title = title or f"A law for {', '.join(validation.names)}"
+    page = render(contents, title, _facts(command, date, sources))
+    with _replaced(path) as folder:
+        law.save(folder / "model.json")
+        (folder / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
+        law.coefficient_table().to_csv(folder / "coefficients.csv", index=False)
+        verdict = json.dumps(validation.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+        (folder / "verdict.json").write_text(verdict + "\n", encoding="utf-8")
+        (folder / _PAGE).write_text(page, encoding="utf-8")
+        _draw(contents, folder)
+    return path
+
+
+def _runs(found: Any, X: Any, t: Any, u: Any) -> list[Trajectory]:
+    first = X[0] if isinstance(X, list | tuple) and len(X) else X
+    options = {}
+    if not isinstance(found, SymbolicModel) and not isinstance(first, Trajectory):
+        options = {key: getattr(found, key) for key in ("names", "control_names", "controls")}
+    return as_trajectories(X, t, u, owner="report", **options)
+
+
+def _facts(command: str | None, date: str | None, sources: Sequence[str]) -> list[tuple[str, str]]:
+    import numba
+    import scipy
+
+    versions = (
+        f"discover {discover.__version__}, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"
+    )
+    return [
+        ("Command", command or ""),
+        ("Data", ", ".join(sources)),
+        ("Date", date or ""),
+        ("Versions", versions),
+        ("Machine", f"{platform.system()}, {platform.machine()}"),
+    ]
+
+
+# -- pictures ----------------------------------------------------------------------
+
+
+def _draw(contents: Contents, folder: Path) -> None:
+    """Write the pictures; no window is opened."""
+    from matplotlib.figure import Figure
+
+    from discover.plotting import plot_forecast, plot_path, plot_phase, plot_residuals
+
+    validation, n = contents.validation, len(contents.validation.names)
+    figure = Figure(figsize=(7.0, max(2.0 * n, 2.6)), layout="constrained")
+    plot_forecast(validation, axes=figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
+    figure.savefig(folder / "forecast.png", dpi=150)
+    if validation.innovations:
+        figure = Figure(figsize=(7.0, max(2.0 * n, 2.6)), layout="constrained")
+        plot_residuals(validation, axes=figure.subplots(n, 2, squeeze=False))
+        figure.savefig(folder / "residuals.png", dpi=150)
+    if contents.law.n_states > 1:
+        figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+        plot_phase(validation, contents.law, axes=figure.subplots())
+        figure.savefig(folder / "phase.png", dpi=150)
+    if getattr(getattr(contents.found, "estimate_", None), "path", ()):
+        figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+        plot_path(contents.found, axes=figure.subplots())
+        figure.savefig(folder / "path.png", dpi=150)
+
+
+# -- the folder --------------------------------------------------------------------
+
+
+def _refuse_other(path: Path) -> None:
+    """Complain about a place that holds something else, before any work is done."""
+    if not path.exists():
+        return
+    ours = path.is_dir() and (_is_report(path) or not any(path.iterdir()))
+    if not ours:
+        raise FileExistsError(
+            f"report: {path} is there and is not a report; choose another folder, or remove it."
+        )
+
+
+def _is_report(path: Path) -> bool:
+    page = path / _PAGE
+    if not page.is_file():
+        return False
+    with page.open(encoding="utf-8", errors="replace") as file:
+        return f'content="{GENERATOR}"' in file.read(1000)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """Yield a folder beside the place; move it there if all went well, else remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            path.replace(old / "old")
+            draft.replace(path)
+            shutil.rmtree(old)
+        else:
+            draft.replace(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
