@@ -41,7 +41,6 @@ _ORDERS = (3, 4, 5)
 _MOST_STEPS = 100  # of the interior-point method; about 30 are usual
 _GAP = 1e-6
 _LEAST_FREE = 1.0  # degrees of freedom left to the residual
-_FINE = {"xatol": 1e-3}
 
 
 @dataclass(frozen=True, eq=False)
