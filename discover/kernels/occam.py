@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from discover.kernels.relevance import invert
+from discover.kernels.relevance import invert, reduce_triangle
 
 
 @njit(cache=True, error_model="numpy")
@@ -92,34 +92,11 @@ def solve_triangle(R, y, terms, k, Q, T, inverse, m, B, r, s):
     Q, T : work (k, q) and (k, k).
     """
     q, p = R.shape
-    residual = y.copy()
+    residual = np.empty(q)
+    left = reduce_triangle(R, y, terms, k, Q, T, m, residual)
     logdet = 0.0
     for a in range(k):
-        for i in range(q):
-            Q[a, i] = R[i, terms[a]]
-        for b in range(a):
-            T[b, a] = 0.0
-        for _ in range(2):  # Gram and Schmidt, twice is enough
-            for b in range(a):
-                dot = 0.0
-                for i in range(q):
-                    dot += Q[b, i] * Q[a, i]
-                T[b, a] += dot
-                for i in range(q):
-                    Q[a, i] -= dot * Q[b, i]
-        norm = 0.0
-        for i in range(q):
-            norm += Q[a, i] * Q[a, i]
-        norm = max(np.sqrt(norm), 1e-16)
-        T[a, a] = norm
-        logdet += 2.0 * np.log(norm)
-        dot = 0.0
-        for i in range(q):
-            Q[a, i] /= norm
-            dot += Q[a, i] * residual[i]
-        m[a] = dot
-        for i in range(q):
-            residual[i] -= dot * Q[a, i]
+        logdet += 2.0 * np.log(T[a, a])
     for j in range(p):
         r[j], s[j] = 0.0, 1.0
     for i in range(q):
@@ -157,9 +134,6 @@ def solve_triangle(R, y, terms, k, Q, T, inverse, m, B, r, s):
             for i in range(max(a, b), k):
                 total += Q[a, i] * Q[b, i]
             inverse[a, b] = total
-    left = 0.0
-    for i in range(q):
-        left += residual[i] * residual[i]
     return left, logdet
 
 
@@ -222,7 +196,7 @@ def occam_window(
     B, r, s = np.zeros((most, p)), np.zeros(p), np.zeros(p)
     Q, T = np.zeros((most, max(R.shape[0], most))), np.zeros((most, most))
     terms, other = np.zeros(most + 1, dtype=np.int64), np.zeros(most + 1, dtype=np.int64)
-    new, diagonal = np.zeros(most + 1), np.zeros(most + 1)
+    new, diagonal, worst = np.zeros(most + 1), np.zeros(most + 1), np.zeros(most + 1)
     opened = np.zeros(len(scores), dtype=np.bool_)
     count, entries, best = 0, 0, np.inf
     capacity, candidate = len(table) // 2, usable.copy()
@@ -271,6 +245,11 @@ def occam_window(
             )
         else:
             left, logdet = solve_gram(C, c, terms, k, inverse, m, B, r, s)
+        for size in range(max(k - 1, 0), min(k + 1, most) + 1):  # no logarithm per change
+            room = 2.0 / n * (best + window - penalty[size])
+            worst[size] = np.exp(min(room, 1.0)) if np.isfinite(penalty[size]) else -1.0
+            if misfit(0.0, n, least) + penalty[size] <= best + window:
+                worst[size] = max(worst[size], least)  # below it the score decides
         for out in range(-1, k):  # which term leaves; -1 for none
             for j in range(-1, p):  # which comes; -1 for none
                 size = k - (out >= 0) + (j >= 0)
@@ -293,7 +272,7 @@ def occam_window(
                         continue  # a combination of the terms
                     step = slope / spare
                     v -= slope * step
-                if misfit(max(v, 0.0), n, least) + penalty[size] > best + window:
+                if v > worst[size]:
                     continue
                 code = key
                 if out >= 0:

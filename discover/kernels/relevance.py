@@ -55,6 +55,111 @@ def invert(A, k):
 
 
 @njit(cache=True, error_model="numpy")
+def reduce_gram(C, c, terms, k, T, z):
+    """Factor the moments of a support: ``T'T = C``, ``T'z = c``.
+
+    Returns the share of the target that is left.
+    """
+    left = 1.0
+    for j in range(k):
+        for i in range(j + 1):
+            total = C[terms[i], terms[j]]
+            for r in range(i):
+                total -= T[r, i] * T[r, j]
+            T[i, j] = np.sqrt(max(total, 1e-16)) if i == j else total / T[i, i]
+        total = c[terms[j]]
+        for r in range(j):
+            total -= T[r, j] * z[r]
+        z[j] = total / T[j, j]
+        left -= z[j] * z[j]
+    return max(left, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def reduce_triangle(R, y, terms, k, Q, T, z, residual):
+    """Do the same from a triangular factor of the columns, at twice the digits.
+
+    Parameters
+    ----------
+    R, y : (q, p) columns of unit norm, (q,) target of unit norm.
+    Q, T, z, residual : (k, q), (k, k), (k,), (q,) out: orthonormal columns, and what is left.
+    """
+    q = R.shape[0]
+    residual[:] = y
+    for a in range(k):
+        for i in range(q):
+            Q[a, i] = R[i, terms[a]]
+        for b in range(a):
+            T[b, a] = 0.0
+        for _ in range(2):  # Gram and Schmidt, twice is enough
+            for b in range(a):
+                dot = 0.0
+                for i in range(q):
+                    dot += Q[b, i] * Q[a, i]
+                T[b, a] += dot
+                for i in range(q):
+                    Q[a, i] -= dot * Q[b, i]
+        norm = 0.0
+        for i in range(q):
+            norm += Q[a, i] * Q[a, i]
+        norm = max(np.sqrt(norm), 1e-16)
+        T[a, a] = norm
+        dot = 0.0
+        for i in range(q):
+            Q[a, i] /= norm
+            dot += Q[a, i] * residual[i]
+        z[a] = dot
+        for i in range(q):
+            residual[i] -= dot * Q[a, i]
+    left = 0.0
+    for i in range(q):
+        left += residual[i] * residual[i]
+    return left
+
+
+@njit(cache=True, error_model="numpy")
+def evidences(R, y, C, c, n, least, pool, sizes, prior, rounds, tolerance, out):
+    """Maximise the evidence of many supports.
+
+    Parameters
+    ----------
+    R, y, C, c : see :func:`discover.kernels.occam.occam_window`.
+    pool, sizes : (P, most), (P,) the supports.
+    prior : share of a term's precision from which its prior is all there is.
+    rounds, tolerance : see :func:`maximize_evidence`.
+    out : (P,) out, log evidence; minus infinity where a smaller model has the same.
+    """
+    q = R.shape[0]
+    for model in range(len(sizes)):
+        k, terms = sizes[model], pool[model]
+        T, z, alpha = np.zeros((k, k)), np.zeros(k), np.zeros(k)
+        if q > 0:
+            rest = reduce_triangle(R, y, terms, k, np.zeros((k, q)), T, z, np.zeros(q))
+        else:
+            rest = reduce_gram(C, c, terms, k, T, z)
+        start_precisions(T, z, alpha)
+        sigma, mean = np.zeros((k, k)), np.zeros(k)
+        out[model] = maximize_evidence(
+            T, z, rest, n, least, alpha, sigma, mean, rounds, tolerance
+        )[0]
+        for i in range(k):
+            if alpha[i] * sigma[i, i] > prior:
+                out[model] = -np.inf
+
+
+@njit(cache=True, error_model="numpy")
+def start_precisions(T, z, alpha):
+    """Write one over the squares of the least-squares coefficients."""
+    for i in range(len(z) - 1, -1, -1):
+        total = z[i]
+        for j in range(i + 1, len(z)):
+            total -= T[i, j] * alpha[j]
+        alpha[i] = total / T[i, i]
+    for i in range(len(z)):
+        alpha[i] = 1.0 / max(alpha[i] * alpha[i], 1.0 / MOST)
+
+
+@njit(cache=True, error_model="numpy")
 def maximize_evidence(T, z, rest, n, least, alpha, sigma, mean, rounds, tolerance):
     """Maximise the evidence of one support by MacKay's fixed point.
 

@@ -36,7 +36,8 @@ _STARTS = (1.0, 1e-6)
 _SIGNIFICANT = 3.0  # standard errors from which a correlation of the residuals counts
 _MOST_ROUNDS = 10
 _CV_BLOCKS = 20
-_PATH_WORK = 4e7  # multiplications spent on a threshold path at full size
+_PATH_ROUNDS = 20  # at each threshold
+_LONGEST_PATH = 128  # candidates up to which inverting them all is cheaper than the search
 
 
 class RelevanceVectorRegressor(SparseRegressor):
@@ -87,7 +88,8 @@ class RelevanceVectorRegressor(SparseRegressor):
     evidence [1]_. The search for the terms runs in natural units (columns and targets of
     mean square one), so units change nothing. It starts from Tipping and Faul's sequential
     steps [2]_, with and without the penalty, and from MacKay's fixed point on all
-    terms while a threshold falls from 1e8 to 1, begun at precisions 1 and 1e-6. From there
+    terms while a threshold falls from 1e8 to 1, begun at precisions 1 and 1e-6 (up to 128
+    candidates: its cost is cubic). From there
     the best model known is expanded again and again by adding, dropping and swapping terms
     until no model within Occam's window [3]_ is left, or the work is no longer worth it:
     the model found is the best of those visited, not proven to be the best of all.
@@ -371,15 +373,16 @@ def _starts(moments: Moments, penalty: FloatArray) -> BoolArray:
     common = (np.ascontiguousarray(moments.C), moments.c, moments.usable, n, least)
     found = [np.zeros((1, p), dtype=np.bool_)]
     cost = float(penalty[1]) if np.isfinite(penalty[min(1, len(penalty) - 1)]) else 0.0
-    for price in {0.0, cost}:
+    for price in {0.0, cost} if p <= _LONGEST_PATH else {cost}:
         support = np.zeros(p, dtype=np.bool_)
         sequential_relevance(*common, price, 20 * p, np.ones(p), support)
         found.append(support[None])
-    rounds = np.full(len(_THRESHOLDS), int(np.clip(_PATH_WORK / max(p, 1) ** 3, 2, 20)))
-    for start in _STARTS:
-        supports = np.zeros((len(_THRESHOLDS), p), dtype=np.bool_)
-        relevance_path(*common, start, _THRESHOLDS, rounds, supports)
-        found.append(supports)
+    if p <= _LONGEST_PATH:
+        rounds = np.full(len(_THRESHOLDS), _PATH_ROUNDS)
+        for start in _STARTS:
+            supports = np.zeros((len(_THRESHOLDS), p), dtype=np.bool_)
+            relevance_path(*common, start, _THRESHOLDS, rounds, supports)
+            found.append(supports)
     return np.unique(np.concatenate(found), axis=0)
 
 

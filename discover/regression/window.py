@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from discover.kernels import occam
-from discover.kernels.relevance import maximize_evidence
+from discover.kernels import relevance as kernel
 from discover.regression.normal import NormalEquations
 from discover.typing import BoolArray, FloatArray, IntArray
 
@@ -19,8 +19,10 @@ _MOST_TERMS = 64
 _POOL = 512
 _TABLE = 2**16
 _EXPANSIONS = 200
+_LARGE = 128  # candidates from which the search keeps close to the best model
 _REACH = 30.0  # nats behind the best that the search crosses on its way to better models
 _WORK = 1e8  # elementary steps spent on expanding models
+_KEPT = 200
 _REFINED = 40  # models whose evidence is maximised rather than approximated
 _ROUNDS = 60
 _PRIOR = 0.95  # share of a term's precision that its prior holds when the rows say nothing of it
@@ -85,19 +87,15 @@ class Moments:
 
     def reduced(self, terms: Sequence[int]) -> tuple[FloatArray, FloatArray, float]:
         """Return T, z and the rest: ``T'T = C``, ``T'z = c`` and what is left, on a support."""
-        chosen = list(terms)
+        k, chosen = len(terms), np.array(terms, dtype=np.int64)
+        T, z = np.zeros((k, k)), np.zeros(k)
         if len(self.R):
-            Q, T = np.linalg.qr(self.R[:, chosen])
-            z = np.asarray(Q.T @ self.y)
-            left = self.y - Q @ z
-            return np.asarray(T, dtype=np.float64), z, float(left @ left)
-        C = np.asarray(self.C[np.ix_(chosen, chosen)], dtype=np.float64)
-        try:
-            T = np.linalg.cholesky(C).T
-        except np.linalg.LinAlgError:
-            T = np.linalg.cholesky(C + 1e-14 * np.eye(len(C))).T
-        z = np.asarray(solve_triangular(T, self.c[chosen], trans=1))
-        return np.asarray(T, dtype=np.float64), z, max(1.0 - float(z @ z), 1e-16)
+            q = len(self.R)
+            work = np.zeros((k, q)), np.zeros(q)
+            left = kernel.reduce_triangle(self.R, self.y, chosen, k, work[0], T, z, work[1])
+        else:
+            left = kernel.reduce_gram(self.C, self.c, chosen, k, T, z)
+        return T, z, float(left)
 
     def solve(self, terms: Sequence[int]) -> FloatArray:
         """Return the least-squares coefficients on a support, in natural units."""
@@ -141,11 +139,6 @@ class Fitted:
     sigma: FloatArray
     share: float
 
-    @property
-    def superfluous(self) -> bool:
-        """Whether the evidence is greatest without one of the terms."""
-        return bool((self.alpha * np.diag(self.sigma) > _PRIOR).any())
-
 
 def evidence_of(moments: Moments, terms: Sequence[int]) -> Fitted:
     """Maximise the evidence of one model.
@@ -160,14 +153,12 @@ def evidence_of(moments: Moments, terms: Sequence[int]) -> Fitted:
     Fitted
     """
     k = len(terms)
-    T, z, rest = moments.reduced(terms) if k else (np.zeros((0, 0)), np.zeros(0), 1.0)
-    least_squares = solve_triangular(T, z) if k else z
-    alpha = 1.0 / np.maximum(least_squares**2, 1e-14)
-    sigma, mean = np.zeros((k, k)), np.zeros(k)
-    value, beta, _ = maximize_evidence(
-        np.ascontiguousarray(T), np.ascontiguousarray(z), rest, moments.n, moments.least,
-        alpha, sigma, mean, _ROUNDS, _TOLERANCE,
-    )  # fmt: skip
+    T, z, rest = moments.reduced(terms)
+    alpha, sigma, mean = np.zeros(k), np.zeros((k, k)), np.zeros(k)
+    kernel.start_precisions(T, z, alpha)
+    value, beta, _ = kernel.maximize_evidence(
+        T, z, rest, moments.n, moments.least, alpha, sigma, mean, _ROUNDS, _TOLERANCE
+    )
     return Fitted(float(value), alpha, float(beta), mean, sigma, rest)
 
 
@@ -196,21 +187,24 @@ def occam_window(
     list of Scored
         Best first; those far behind only have the score of Laplace's approximation.
     """
-    pool, sizes, scores, shares = _search(
-        moments, penalty, starts, max(2 * window, _REACH), by_evidence
-    )
-    order = np.argsort(scores, kind="stable")
-    models: list[Scored] = []
-    constant = 0.5 * moments.n * (1.0 + np.log(2.0 * np.pi))
-    for rank, i in enumerate(order):
-        terms = tuple(sorted(int(term) for term in pool[i, : sizes[i]]))
-        score = float(scores[i])
-        if by_evidence and rank < _REFINED:
-            fitted = evidence_of(moments, terms)
-            if models and fitted.superfluous:
-                continue  # the same as a smaller model
-            score = float(penalty[len(terms)]) - fitted.log_evidence - constant
-        models.append(Scored(terms, score, max(float(shares[i]), 0.0)))
+    reach = max(2 * window, _REACH if len(moments.c) <= _LARGE else 0.0)
+    pool, sizes, scores, shares = _search(moments, penalty, starts, reach, by_evidence)
+    order = np.argsort(scores, kind="stable")[:_KEPT]
+    pool, sizes, scores, shares = pool[order], sizes[order], scores[order], shares[order]
+    if by_evidence:
+        fine = slice(0, _REFINED)
+        evidence = np.empty(len(sizes[fine]))
+        kernel.evidences(
+            moments.R, moments.y, moments.C, moments.c, moments.n, moments.least, pool[fine],
+            sizes[fine], _PRIOR, _ROUNDS, _TOLERANCE, evidence,
+        )  # fmt: skip
+        constant = 0.5 * moments.n * (1.0 + np.log(2.0 * np.pi))
+        scores[fine] = penalty[sizes[fine]] - evidence - constant
+    models = [
+        Scored(tuple(sorted(terms[:k].tolist())), float(score), max(float(share), 0.0))
+        for terms, k, score, share in zip(pool, sizes, scores, shares, strict=True)
+        if np.isfinite(score)
+    ]
     return sorted(models, key=lambda model: (model.score, len(model.terms), model.terms))
 
 
