@@ -13,7 +13,7 @@ NAMES = (
     "library", "statistics", "fit", "simulate", "coldstart", "exports", "files", "refine",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
-LONG = ("chaos",)
+LONG = ("chaos", "regression")
 
 
 def measure(name: str, *, quick: bool = False) -> list[Row]:

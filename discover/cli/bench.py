@@ -25,7 +25,7 @@ def bench(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help=f"{', '.join(NAMES)}, all; {', '.join(LONG)} takes hours."
+            metavar="NAME...", help=f"{', '.join(NAMES)}, all; {', '.join(LONG)} take long."
         ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="Small data: shows that it runs.")] = False,

@@ -139,9 +139,9 @@ def evidences(R, y, C, c, n, least, pool, sizes, prior, rounds, tolerance, out):
             rest = reduce_gram(C, c, terms, k, T, z)
         start_precisions(T, z, alpha)
         sigma, mean = np.zeros((k, k)), np.zeros(k)
-        out[model] = maximize_evidence(
-            T, z, rest, n, least, alpha, sigma, mean, rounds, tolerance
-        )[0]
+        out[model] = maximize_evidence(T, z, rest, n, least, alpha, sigma, mean, rounds, tolerance)[
+            0
+        ]
         for i in range(k):
             if alpha[i] * sigma[i, i] > prior:
                 out[model] = -np.inf

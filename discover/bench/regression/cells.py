@@ -1,4 +1,4 @@
-"""Sparse regression on the columns of chaotic trajectories: who finds the terms, and how fast."""
+"""Regression problems on the columns of chaotic trajectories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from discover.dynamics import simulate
 from discover.libraries import PolynomialLibrary
 from discover.typing import BoolArray, FloatArray
 
-__all__ = ["CELLS", "Cell", "Draw", "draw", "draws_found"]
+__all__ = ["CELLS", "Cell", "Draw", "columns", "draw", "draws_found"]
 
 
 @dataclass(frozen=True)
