@@ -392,7 +392,8 @@ class SINDy(_Sindy):
         Candidate terms, for all states or ``{state: library}``; text is read as by
         :class:`SymbolicLibrary`. By default polynomials of degree 2. Also pysindy's.
     regressor : SparseRegressor, optional
-        By default :class:`STLSQ` with its automatic threshold. Also optimizers of pysindy
+        By default :class:`STLSQ` with its automatic threshold;
+        :class:`RelevanceVectorRegressor` is the better choice for large libraries. Also optimizers of pysindy
         and linear regressors of scikit-learn, see :class:`ForeignRegressor`.
     method : {"auto", "weak", "derivative", "joint"}, form, or differentiator, default="auto"
         How the law is confronted with the data: the weak form ("auto", "weak", or a

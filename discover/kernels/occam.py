@@ -17,12 +17,13 @@ from numba import njit
 
 from discover.kernels.relevance import invert, reduce_triangle
 
+UNKNOWN = -1e300  # the score of a model to begin with: it is taken first
+
 
 @njit(cache=True, error_model="numpy")
 def misfit(v, n, least):
-    """Return ``n/2 log v``, with the noise no smaller than `least`."""
-    noise = max(v, least)
-    return 0.5 * n * (np.log(noise) + v / noise - 1.0)
+    """Return ``n/2 log v``; what is below `least` counts for nothing."""
+    return 0.5 * n * np.log(max(v, least))
 
 
 @njit(cache=True, error_model="numpy")
@@ -83,13 +84,13 @@ def solve_gram(C, c, terms, k, inverse, m, B, r, s):
 
 
 @njit(cache=True, error_model="numpy")
-def solve_triangle(R, y, terms, k, Q, T, inverse, m, B, r, s):
+def solve_triangle(R, y, terms, k, Q, T, U, inverse, m, B, r, s):
     """Do the same from a triangular factor of the columns, at twice the digits.
 
     Parameters
     ----------
     R, y : (q, p) columns of unit norm, (q,) target of unit norm.
-    Q, T : work (k, q) and (k, k).
+    Q, T, U : work (k, q), (k, k) and (k, k).
     """
     q, p = R.shape
     residual = np.empty(q)
@@ -121,20 +122,28 @@ def solve_triangle(R, y, terms, k, Q, T, inverse, m, B, r, s):
             B[a, j] /= T[a, a]
     for a in range(k):  # inverse of T, then of T'T
         for b in range(k):
-            Q[a, b] = 0.0
-        Q[a, a] = 1.0 / T[a, a]
+            U[a, b] = 0.0
+        U[a, a] = 1.0 / T[a, a]
         for b in range(a - 1, -1, -1):
             total = 0.0
             for i in range(b + 1, a + 1):
-                total -= T[b, i] * Q[i, a]
-            Q[b, a] = total / T[b, b]
+                total -= T[b, i] * U[i, a]
+            U[b, a] = total / T[b, b]
     for a in range(k):
         for b in range(k):
             total = 0.0
             for i in range(max(a, b), k):
-                total += Q[a, i] * Q[b, i]
+                total += U[a, i] * U[b, i]
             inverse[a, b] = total
     return left, logdet
+
+
+@njit(cache=True, error_model="numpy")
+def solve(R, y, C, c, terms, k, Q, T, U, inverse, m, B, r, s):
+    """Solve by the triangle where there is one, else by the Gram matrix."""
+    if R.shape[0] > 0:
+        return solve_triangle(R, y, terms, k, Q, T, U, inverse, m, B, r, s)
+    return solve_gram(C, c, terms, k, inverse, m, B, r, s)
 
 
 @njit(cache=True, error_model="numpy")
@@ -191,10 +200,9 @@ def occam_window(
     number of models in the pool, number of models expanded
     """
     p, most = len(c), pool.shape[1]
-    exact = R.shape[0] > 0
     inverse, m = np.zeros((most, most)), np.zeros(most)
     B, r, s = np.zeros((most, p)), np.zeros(p), np.zeros(p)
-    Q, T = np.zeros((most, max(R.shape[0], most))), np.zeros((most, most))
+    Q, T, U = np.zeros((most, R.shape[0])), np.zeros((most, most)), np.zeros((most, most))
     terms, other = np.zeros(most + 1, dtype=np.int64), np.zeros(most + 1, dtype=np.int64)
     new, diagonal, worst = np.zeros(most + 1), np.zeros(most + 1), np.zeros(most + 1)
     opened = np.zeros(len(scores), dtype=np.bool_)
@@ -211,25 +219,13 @@ def occam_window(
         if not np.isfinite(penalty[k]) or _known(table, key):
             continue
         entries += 1
-        if exact:
-            left, logdet = solve_triangle(
-                R, y, terms, k, Q[:, : R.shape[0]], T, inverse, m, B, r, s
-            )
-        else:
-            left, logdet = solve_gram(C, c, terms, k, inverse, m, B, r, s)
-        score = misfit(left, n, least) + penalty[k]
-        if occam:
-            for a in range(k):
-                diagonal[a] = inverse[a, a]
-            score += complexity(m[:k], diagonal[:k], logdet, max(left, least), n)
-        best = min(best, score)
-        count = _store(pool, sizes, scores, shares, opened, count, terms, k, score, left)
+        count = _store(pool, sizes, scores, shares, opened, count, terms, k, UNKNOWN, 1.0)
     for expansion in range(expansions):
         chosen, least_score = -1, np.inf
         for i in range(count):
             if not opened[i] and scores[i] < least_score:
                 chosen, least_score = i, scores[i]
-        if chosen < 0 or least_score > best + window or entries > capacity:
+        if chosen < 0 or least_score > best + window:
             return count, expansion
         opened[chosen] = True
         k = sizes[chosen]
@@ -239,12 +235,16 @@ def occam_window(
             terms[a] = pool[chosen, a]
             key ^= keys[terms[a]]
             candidate[terms[a]] = False
-        if exact:
-            left, logdet = solve_triangle(
-                R, y, terms, k, Q[:, : R.shape[0]], T, inverse, m, B, r, s
-            )
-        else:
-            left, logdet = solve_gram(C, c, terms, k, inverse, m, B, r, s)
+        left, logdet = solve(R, y, C, c, terms, k, Q, T, U, inverse, m, B, r, s)
+        if least_score == UNKNOWN:
+            for a in range(k):
+                diagonal[a] = inverse[a, a]
+            scores[chosen], shares[chosen] = misfit(left, n, least) + penalty[k], left
+            if occam:
+                scores[chosen] += complexity(m[:k], diagonal[:k], logdet, max(left, least), n)
+            best = min(best, scores[chosen])
+        if entries > capacity or scores[chosen] > best + window:
+            continue
         for size in range(max(k - 1, 0), min(k + 1, most) + 1):  # no logarithm per change
             room = 2.0 / n * (best + window - penalty[size])
             worst[size] = np.exp(min(room, 1.0)) if np.isfinite(penalty[size]) else -1.0

@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 
 MOST = 1e14  # a prior precision this large means the term is not there
-SMALL = 48  # up to this size a plain loop beats a call to LAPACK
 
 
 @njit(cache=True, error_model="numpy")
@@ -205,6 +204,7 @@ def maximize_evidence(T, z, rest, n, least, alpha, sigma, mean, rounds, toleranc
             for j in range(i, k):
                 gap -= T[i, j] * mean[j]
             share += gap * gap
+        share = max(share, least)
         evidence = n * np.log(beta / (2.0 * np.pi)) - logdet - beta * n * share
         determined, change = 0.0, 0.0
         worst, least_use = -1, 1.0
@@ -367,10 +367,7 @@ def relevance_path(C, c, usable, n, least, start, thresholds, rounds, supports):
                 for b in range(k):
                     sigma[a, b] = beta * n * C[terms[a], terms[b]]
                 sigma[a, a] += alpha[terms[a]]
-            if k <= SMALL:
-                invert(sigma, k)
-            else:
-                sigma[:k, :k] = np.linalg.inv(sigma[:k, :k].copy())
+            invert(sigma, k)
             share, determined = 1.0, 0.0
             for a in range(k):
                 total = 0.0

@@ -37,7 +37,7 @@ _SIGNIFICANT = 3.0  # standard errors from which a correlation of the residuals 
 _MOST_ROUNDS = 10
 _CV_BLOCKS = 20
 _PATH_ROUNDS = 20  # at each threshold
-_LONGEST_PATH = 128  # candidates up to which inverting them all is cheaper than the search
+_LONGEST_PATH = 64  # candidates up to which inverting them all is cheaper than the search
 
 
 class RelevanceVectorRegressor(SparseRegressor):
@@ -88,7 +88,7 @@ class RelevanceVectorRegressor(SparseRegressor):
     evidence [1]_. The search for the terms runs in natural units (columns and targets of
     mean square one), so units change nothing. It starts from Tipping and Faul's sequential
     steps [2]_, with and without the penalty, and from MacKay's fixed point on all
-    terms while a threshold falls from 1e8 to 1, begun at precisions 1 and 1e-6 (up to 128
+    terms while a threshold falls from 1e8 to 1, begun at precisions 1 and 1e-6 (up to 64
     candidates: its cost is cubic). From there
     the best model known is expanded again and again by adding, dropping and swapping terms
     until no model within Occam's window [3]_ is left, or the work is no longer worth it:

@@ -220,7 +220,7 @@ def _search(
     count, _ = occam.occam_window(
         moments.R, np.ascontiguousarray(moments.C), moments.c, moments.y, moments.usable, keys,
         moments.n, moments.least, penalty, by_evidence, starts, window,
-        int(np.clip(_WORK / step, 10, _EXPANSIONS)), np.zeros(_TABLE, dtype=np.int64),
+        len(starts) + int(np.clip(_WORK / step, 10, _EXPANSIONS)), np.zeros(_TABLE, dtype=np.int64),
         pool, sizes, scores, shares,
     )  # fmt: skip
     return pool[:count], sizes[:count], scores[:count], shares[:count]
