@@ -393,8 +393,9 @@ class SINDy(_Sindy):
         :class:`SymbolicLibrary`. By default polynomials of degree 2. Also pysindy's.
     regressor : SparseRegressor, optional
         By default :class:`STLSQ` with its automatic threshold;
-        :class:`RelevanceVectorRegressor` is the better choice for large libraries. Also optimizers of pysindy
-        and linear regressors of scikit-learn, see :class:`ForeignRegressor`.
+        :class:`RelevanceVectorRegressor` is the better choice for large libraries. Also
+        optimizers of pysindy and linear regressors of scikit-learn, see
+        :class:`ForeignRegressor`.
     method : {"auto", "weak", "derivative", "joint"}, form, or differentiator, default="auto"
         How the law is confronted with the data: the weak form ("auto", "weak", or a
         :class:`WeakForm`), estimated derivatives ("derivative" for fourth-order

@@ -91,7 +91,8 @@ class IdentifiabilityReport:
             name = self.term_names[term]
             sign = "-" if number.negative else "+"
             parts.append(f"{sign} {text_number(number)}{'' if name == '1' else ' ' + name}")
-        return " ".join(parts).removeprefix("+ ") or "0"
+        text = " ".join(parts) or "0"
+        return f"-{text[2:]}" if text.startswith("- ") else text.removeprefix("+ ")
 
     def table(self) -> Any:
         """Return one row per rival.
