@@ -22,7 +22,6 @@ GENERATOR = "discover report"
 _MARKS = {"good": "✓", "doubt": "?", "bad": "✕", "note": "·"}
 _WORDS = {"good": "in favour", "doubt": "doubtful", "bad": "against", "note": "note"}
 _NORMAL_95 = 1.959963984540054
-_BEGINNINGS = ("the ", "free", "erro", "only", "too ", "chao", "no b", "its ", "judg")
 _e = html.escape
 
 
@@ -131,18 +130,13 @@ def _verdict(validation: Validation) -> str:
     items = "".join(
         f'<li class="{reason.kind}"><span class="mark" aria-hidden="true">{_MARKS[reason.kind]}'
         f'</span><span><span class="hidden">{_WORDS[reason.kind]}: </span>'
-        f"{_e(_capital(reason.text))}</span></li>"
+        f"{_e(reason.text)}</span></li>"
         for reason in verdict.reasons
     )
     return (
         f'<section id="verdict" class="{verdict.outcome}" aria-labelledby="h-verdict">'
         f'<h2 id="h-verdict">{_e(verdict.headline)}</h2><ul class="reasons">{items}</ul></section>'
     )
-
-
-def _capital(text: str) -> str:
-    """Begin a sentence; a name of the user's keeps its first letter."""
-    return text[:1].upper() + text[1:] if text[:4] in _BEGINNINGS else text
 
 
 def _equations(law: SymbolicModel) -> str:

@@ -176,7 +176,7 @@ def _on_free_run(f: _Facts) -> list[Reason]:
         return []  # the reason is the divergence
     name = f" of {f.names[worst]}" if len(f.names) > 1 else ""
     text = (
-        f"free run: it explains {_percent(max(share, 0.0))} of the variance{name} in the {f.data}"
+        f"Free run: it explains {_percent(max(share, 0.0))} of the variance{name} in the {f.data}"
     )
     if share >= _GOOD:
         return [Reason("good", "free run", text + ".", share)]
@@ -201,7 +201,7 @@ def _on_chaos(f: _Facts) -> list[Reason]:
     times = f.valid_time * f.exponent
     per = f.time.removesuffix("s")
     text = (
-        f"chaotic (largest Lyapunov exponent {f.exponent:.3g} per{per}): judge by the valid time,"
+        f"Chaotic (largest Lyapunov exponent {f.exponent:.3g} per{per}): judge by the valid time,"
         f" {f.valid_time:.3g}{f.time} or {times:.2g} Lyapunov times"
     )
     if times >= _GOOD_TIMES or f.valid_to_end >= 0.5:
@@ -213,7 +213,7 @@ def _on_chaos(f: _Facts) -> list[Reason]:
 def _on_divergence(f: _Facts) -> list[Reason]:
     if not np.isfinite(f.diverged):
         return []
-    text = f"the law diverges after {f.diverged:.3g}{f.time}."
+    text = f"The law diverges after {f.diverged:.3g}{f.time}."
     return [Reason("bad", "divergence", text, f.diverged)]
 
 
@@ -224,36 +224,43 @@ def _on_baselines(f: _Facts) -> list[Reason]:
         ours, theirs = f.valid_time, best.valid_time
         if not np.isfinite(theirs) or ours > theirs:
             return []
-        text = f"its forecasts last {ours:.3g}{f.time}, those of the {best.name} {theirs:.3g}."
+        text = f"Its forecasts last {ours:.3g}{f.time}, those of the {best.name} {theirs:.3g}."
         return [Reason("bad", "baseline", text, ours / theirs if theirs else np.nan)]
     best = min(f.baselines, key=lambda b: np.nan_to_num(b.nrmse, nan=np.inf))
     ours, theirs = float(np.sqrt(np.mean(f.nrmse**2))), best.nrmse
     if not np.isfinite(theirs) or not np.isfinite(ours):
         return []
-    text = f"error of the free run {ours:.2g} standard deviations, best baseline ({best.name})"
+    text = f"Error of the free run {ours:.2g} standard deviations, best baseline ({best.name})"
     text += f" {theirs:.2g}"
     floor = float(np.sqrt(np.mean((f.noise / f.spread) ** 2)))
     if ours < theirs:
         return [Reason("note", "baseline", text + ".", ours / theirs)]
     if ours < 1.2 * floor:
         return [Reason("note", "baseline", f"{text}; noise is {floor:.2g}.", ours / theirs)]
-    return [Reason("bad", "baseline", f"no better than a trivial model: {text}.", ours / theirs)]
+    return [
+        Reason(
+            "bad",
+            "baseline",
+            f"No better than a trivial model: {text[0].lower()}{text[1:]}.",
+            ours / theirs,
+        )
+    ]
 
 
 def _on_residuals(f: _Facts) -> list[Reason]:
     if not f.whiteness:
-        text = "the law cannot be followed from one sample to the next."
+        text = "The law cannot be followed from one sample to the next."
         return [Reason("bad", "residuals", text)]
     known = [w for w in f.whiteness if np.isfinite(w.p_value)]
     if not known:
-        text = f"too few samples ({f.whiteness[0].n}) to say whether the residuals are structured."
+        text = f"Too few samples ({f.whiteness[0].n}) to say whether the residuals are structured."
         return [Reason("note", "residuals", text, float(f.whiteness[0].n))]
     worst = min(known, key=lambda w: w.p_value)
     hint = f.missing[0] if f.missing else None
     if worst.p_value >= _SIGNIFICANT and hint is None:
-        text = f"the residuals look like white noise (p = {worst.p_value:.2g})."
+        text = f"The residuals look like white noise (p = {worst.p_value:.2g})."
         return [Reason("good", "residuals", text, worst.p_value)]
-    text = "the residuals are still structured: something is missing ("
+    text = "The residuals are still structured: something is missing ("
     if worst.p_value < _SIGNIFICANT:
         lag = int(np.argmax(np.abs(worst.correlation)))
         text += (
@@ -276,7 +283,7 @@ def _on_bands(f: _Facts) -> list[Reason]:
     if not np.isfinite(f.coverage):
         return []
     said = []
-    text = f"the {100 * f.level:.0f} % bands hold {100 * f.coverage:.0f} % of the {f.data}"
+    text = f"The {100 * f.level:.0f} % bands hold {100 * f.coverage:.0f} % of the {f.data}"
     narrow = not _within_bands(f)
     if narrow and f.chaotic:
         said.append(Reason("note", "bands", text + ", which chaos leaves.", f.coverage))
@@ -303,12 +310,12 @@ def _on_amount(f: _Facts, found: Any) -> list[Reason]:
         share = estimate.n_effective / most
         if share < _FEWEST_ROWS:
             text = (
-                f"too few independent rows: {estimate.n_effective:.0f} for the {most} "
+                f"Too few independent rows: {estimate.n_effective:.0f} for the {most} "
                 f"term{'s' * (most > 1)} of one equation."
             )
             said.append(Reason("doubt", "amount", text, share))
     if f.n_samples < _FEWEST_SAMPLES and not f.seen_before:
-        text = f"only {f.n_samples} samples were held out: they can refute a law, not confirm it."
+        text = f"Only {f.n_samples} samples were held out: they can refute a law, not confirm it."
         said.append(Reason("doubt", "amount", text, float(f.n_samples)))
     return said
 
@@ -343,7 +350,7 @@ def _on_terms(found: Any, law: SymbolicModel) -> list[Reason]:
         value = law.coefficients[i, j]
         if spread[k] > 0 and abs(value) < 2 * spread[k]:
             text = (
-                f"the coefficient of {law.term_names[j]} in the equation of {law.target_names[i]} "
+                f"The coefficient of {law.term_names[j]} in the equation of {law.target_names[i]} "
                 f"may be zero: {value:.2g} +- {spread[k]:.1g}."
             )
             said.append(Reason("doubt", "identifiability", text, float(value / spread[k])))
@@ -362,7 +369,7 @@ def _on_rivals(report: Any, estimate: Any) -> list[Reason]:
         ]
         if not equal:
             continue
-        text = f"the data cannot tell the equation of {name} from {report.equation(equal[0])}"
+        text = f"The data cannot tell the equation of {name} from {report.equation(equal[0])}"
         if len(equal) > 1:
             text += f", nor from {len(equal) - 1} more"
         said.append(Reason("doubt", "identifiability", text + ".", float(equal[0].behind)))
@@ -372,7 +379,7 @@ def _on_rivals(report: Any, estimate: Any) -> list[Reason]:
 def _on_origin(f: _Facts) -> list[Reason]:
     if not f.seen_before:
         return []
-    text = "judged on the data it was fitted to: hold some out for a harder test."
+    text = "Judged on the data it was fitted to: hold some out for a harder test."
     return [Reason("note", "data", text)]
 
 
