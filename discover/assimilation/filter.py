@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -149,6 +149,14 @@ class Course:
         from tqdm.auto import tqdm
 
         return tqdm(range(first, last), total=last, initial=first, unit="analysis")
+
+    def through(self, values: Iterable[Any]) -> Any:
+        """Go through values, with a bar if asked for."""
+        if not self.progress:
+            return values
+        from tqdm.auto import tqdm
+
+        return tqdm(values)
 
 
 @dataclass

@@ -215,6 +215,14 @@ class Recorder:
             error = mean[: self.truth.shape[1]] - self.truth[k]
             self.arrays[prefix + "rmse"][k] = np.sqrt(error @ error / len(error))
 
+    def gaussian(self, k: int, mean: FloatArray, variances: FloatArray, prefix: str) -> None:
+        """Keep a mean and variances; `prefix` is ``"forecast_"`` or empty."""
+        self.arrays[prefix + "mean"][k] = mean
+        self.arrays[prefix + "spread"][k] = np.sqrt(variances)
+        if self.truth is not None:
+            error = mean[: self.truth.shape[1]] - self.truth[k]
+            self.arrays[prefix + "rmse"][k] = np.sqrt(error @ error / len(error))
+
     def innovation(self, k: int, d: FloatArray, chi_squared: float, n_observed: int) -> None:
         """Keep what the observations of time `k` said."""
         self.arrays["innovations"][k, : len(d)] = d

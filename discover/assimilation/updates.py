@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from discover.kernels import ensembles as kernel
 from discover.typing import FloatArray
 
 __all__ = ["Departures", "Spectrum", "Update", "rotation"]
@@ -197,25 +198,17 @@ def rotation(n_members: int, *, rng: np.random.Generator) -> FloatArray:
 
     Notes
     -----
-    ``H diag(1, Q) H`` with `Q` uniform on the orthogonal group [1]_ and `H` the
-    Householder reflection that swaps the ones and the first axis. Mean and covariance of
-    an ensemble are unchanged [2]_.
+    ``H diag(1, Q) H`` with `Q` uniform on the orthogonal group, a product of reflections of
+    random vectors [1]_, and `H` the reflection that swaps the ones and the first axis.
+    Mean and covariance of an ensemble are unchanged [2]_.
 
     References
     ----------
-    .. [1] F. Mezzadri, "How to generate random matrices from the classical compact
-       groups", Notices AMS 54 (2007) 592-604.
+    .. [1] G. W. Stewart, "The efficient generation of random orthogonal matrices with an
+       application to condition estimators", SIAM J. Numer. Anal. 17 (1980) 403-409.
     .. [2] P. Sakov, P. R. Oke, "Implications of the form of the ensemble transformation
        in the ensemble square root filters", Mon. Weather Rev. 136 (2008) 1042-1053.
     """
-    N = n_members
-    Q, upper = np.linalg.qr(rng.standard_normal((N - 1, N - 1)))
-    Lambda = np.zeros((N, N))
-    Lambda[0, 0] = 1.0
-    Lambda[1:, 1:] = Q * np.where(np.diag(upper) < 0, -1.0, 1.0)
-    v = np.full(N, -1.0 / np.sqrt(N))
-    v[0] += 1.0
-    v *= np.sqrt(2.0) / np.linalg.norm(v)
-    Lambda -= np.outer(v, v @ Lambda)
-    Lambda -= np.outer(Lambda @ v, v)
+    Lambda = np.eye(n_members)
+    kernel.rotate(rng.standard_normal((n_members - 1, n_members - 1)), Lambda)
     return Lambda

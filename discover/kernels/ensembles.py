@@ -9,8 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# sums may be taken in another order: dot products over members run four times as fast
+FAST = {"reassoc", "contract"}
 
-@njit(cache=True, error_model="numpy")
+
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def serial(St, d, Xt, mean):
     """Assimilate observations one by one; overwrites everything.
 
@@ -49,7 +52,7 @@ def serial(St, d, Xt, mean):
                 St[i, m] -= half * c * y[m]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def serial_local(St, d, Xt, mean, near, states, taper, near_obs, others, taper_obs):
     """Assimilate observations one by one, each within its reach.
 
@@ -134,7 +137,7 @@ def minimize_dual(values, zz, e, c):
     return 0.5 * (a + b)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@njit(cache=True, error_model="numpy", nogil=True, fastmath=FAST)
 def letkf(St, d, Xt, mean, groups, states, near, observations, root_taper, X_out, mean_out):
     """Analyse every group of states with the observations near it.
 
@@ -224,3 +227,56 @@ def letkf(St, d, Xt, mean, groups, states, near, observations, root_taper, X_out
                     shrunk[q] += c * V[a, q]
             for q in range(N):
                 X_out[i, q] = shrunk[q]
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST)
+def rotate(draws, Q):
+    """Turn normal draws into a rotation that keeps the vector of ones.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (n_members - 1, n_members - 1)
+        Standard normal; its upper triangle is used, and overwritten.
+    Q : ndarray of shape (n_members, n_members)
+        The identity; overwritten.
+    """
+    N = Q.shape[0]
+    M = N - 1
+    for k in range(M):  # a uniform rotation of all axes but the first, by reflections
+        v = draws[k, k:]
+        size = 0.0
+        for j in range(v.shape[0]):
+            size += v[j] * v[j]
+        size = np.sqrt(size)
+        sign = 1.0 if v[0] >= 0.0 else -1.0
+        scale = size * (size + abs(v[0]))  # half the squared length of the normal vector
+        v[0] += sign * size
+        for i in range(1, N):
+            row = Q[i, k + 1 :]
+            if scale > 0.0:
+                c = 0.0
+                for j in range(v.shape[0]):
+                    c += row[j] * v[j]
+                c /= scale
+                for j in range(v.shape[0]):
+                    row[j] -= c * v[j]
+            row[0] *= -sign
+    # a reflection takes the first axis to the ones: H Q H, with H = I - v v' / b
+    root = 1.0 / np.sqrt(N)
+    b = 1.0 - root
+    for i in range(N):
+        c = Q[i, 0] * b
+        for j in range(1, N):
+            c -= Q[i, j] * root
+        c /= b
+        Q[i, 0] -= c * b
+        for j in range(1, N):
+            Q[i, j] += c * root
+    for j in range(N):
+        c = Q[0, j] * b
+        for i in range(1, N):
+            c -= Q[i, j] * root
+        c /= b
+        Q[0, j] -= c * b
+        for i in range(1, N):
+            Q[i, j] += c * root
