@@ -32,6 +32,7 @@ _HORIZON = 4  # segments in a window of the simulation error
 _HUBER = 1.345  # standard deviations: 95 % efficient where the noise is normal
 _REWEIGHTINGS = 8
 _STEPS_TO_JUDGE = 20  # to fit initial states alone
+_SHORTEST = 2  # samples in a segment
 _ACCURACY = (1e-3, 1e-10)  # of the integration: of the noise, of the spread of the data
 _LEAST_NOISE = 1e-13  # of the spread
 
@@ -126,7 +127,8 @@ def refine(
         Which states the columns of an array are, when they are not all of them.
     segment : int, optional
         Samples in a segment; by default half of the period of the fastest state, 2 samples
-        of a map. More than the samples of a run means one segment per run.
+        of a map. More than the samples of a run means one segment per run. Segments in
+        which the start diverges are halved.
     loss : {"squares", "huber"}, default="squares"
         "huber" bounds the influence of outliers.
     holdout : float, default=0.0
@@ -246,12 +248,21 @@ class Stages:
     segment : int
         Samples in a segment.
     loss : {"squares", "huber"}
+    window : int, optional
+        Segments after which the trajectory may jump; by default it never may.
     """
 
-    def __init__(self, law: SymbolicModel, samples: Samples, segment: int, loss: str) -> None:
+    def __init__(
+        self,
+        law: SymbolicModel,
+        samples: Samples,
+        segment: int,
+        loss: str,
+        window: int | None = None,
+    ) -> None:
         self.law, self.samples, self.loss = law, samples, loss
-        self.segment = segment
-        self.starts, self.linked = cut(samples.edges, segment)
+        self.window = window
+        self.cut(segment)
         self.noise = np.maximum(samples.noise, _LEAST_NOISE * samples.spread)
         self.n_substeps = np.ones(len(samples.times), dtype=np.int64)
         self.free = _free(law)
@@ -262,10 +273,12 @@ class Stages:
         """No coefficient moves."""
         return np.zeros_like(self.free)
 
-    def break_links(self, every: int) -> None:
-        """Let every few segments end a window of its own."""
-        self.linked = self.linked.copy()
-        self.linked[every - 1 :: every] = False
+    def cut(self, segment: int) -> None:
+        """Cut the runs into segments, and these into windows."""
+        self.segment = segment
+        self.starts, self.linked = cut(self.samples.edges, segment)
+        if self.window is not None:
+            self.linked[self.window - 1 :: self.window] = False
 
     def check_enough(self) -> None:
         """Raise if there are fewer observations than unknowns."""
@@ -290,8 +303,7 @@ class Stages:
 
     def run(self, max_iter: int, report: Callable[[], object]) -> Solution:
         """Descend through all stages; an interruption keeps what there is."""
-        start = self.prepare()
-        self.best = self.problem(_TIGHTENING[0], self.free).follow(self.law.program[4], start)
+        self.best = self.begin(self.free)
         try:
             for tightness in _TIGHTENING:
                 last = tightness == _TIGHTENING[-1]
@@ -300,6 +312,26 @@ class Stages:
         except KeyboardInterrupt:
             self.interrupted = True
         return self.best
+
+    def begin(self, free: BoolArray) -> Solution:
+        """Follow the start; segments in which it diverges are halved.
+
+        Raises
+        ------
+        SimulationError
+            If it diverges within two samples.
+        """
+        while True:
+            try:
+                x0 = self.prepare()
+                here = self.problem(_TIGHTENING[0], free).follow(self.law.program[4], x0)
+            except SimulationError:
+                if self.segment <= _SHORTEST:
+                    raise
+            else:
+                if np.isfinite(here.cost) or self.segment <= _SHORTEST:
+                    return here
+            self.cut(max(_SHORTEST, min(self.segment, len(self.samples.times)) // 2))
 
     def prepare(self) -> FloatArray:
         """Choose the steps of the integration; returns the initial states to begin with."""
@@ -391,7 +423,7 @@ def _finished(
         noise=np.where(observed, stages.noise, np.nan),
         error_before=before,
         error_after=after,
-        horizon=_HORIZON * stages.segment,
+        horizon=int(min(_HORIZON * stages.segment, np.diff(test.edges).max())),
         states=_states(stages.samples, found.predicted, runs),
         n_iter=stages.n_iter,
     )
@@ -426,16 +458,14 @@ def simulation_error(law: SymbolicModel, samples: Samples, stages: Stages) -> Fl
     ndarray of shape (n_states,)
         NaN for states that were not observed; infinite where the law diverges.
     """
-    windows = Stages(law, samples, stages.segment, "squares")
+    windows = Stages(law, samples, stages.segment, "squares", window=_HORIZON)
     windows.noise = stages.noise
-    windows.break_links(_HORIZON)
     observed = samples.seen.any(axis=0)
     failed = np.where(observed, np.inf, np.nan)
     try:
-        x0 = windows.prepare()
+        here = windows.begin(windows.resting)
     except SimulationError:
         return failed
-    here = windows.problem(1.0, windows.resting).follow(law.program[4], x0)
     for tightness in _TIGHTENING:
         problem = windows.problem(tightness, windows.resting)
         here = problem.settled(here, _ROUGH, _STEPS_TO_JUDGE)

@@ -319,6 +319,14 @@ def test_what_cannot_be_refined_is_refused_with_the_reason(options, message):
         refine("law", X, t)
 
 
+def test_segments_are_halved_until_the_start_survives_them():
+    truth, t = law({"x": {"1": 0.5, "x**2": -1.0}}), 0.05 * np.arange(200)
+    X = simulated(truth, [-0.5], t)
+    start = truth.with_coefficients([[0.5, 0.3]])  # blows up within three units of time
+    found = refine(start, X, t, segment=10_000)
+    assert error_of(found.model, truth) < 1e-8
+
+
 def test_a_law_that_explodes_is_refused():
     t = 0.1 * np.arange(80)
     X = simulated(law(DECAY), [1.0, -2.0], t)
