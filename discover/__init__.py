@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from discover.problems import Transition as Transition
     from discover.problems import WeakForm as WeakForm
     from discover.regression import STLSQ as STLSQ
+    from discover.regression import BestSubsetRegressor as BestSubsetRegressor
     from discover.regression import EnsembleRegressor as EnsembleRegressor
     from discover.regression import RelevanceVectorRegressor as RelevanceVectorRegressor
     from discover.sindy import DiscreteSINDy as DiscreteSINDy
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; imported on first use, so that `import discover` is quick.
 _HOMES = {
+    "BestSubsetRegressor": "discover.regression",
     "BlockedSplit": "discover.interop",
     "DiscreteSINDy": "discover.sindy",
     "EnsembleRegressor": "discover.regression",

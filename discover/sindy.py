@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from discover.estimation import JointFit, refine
 from discover.exceptions import DataError, DataWarning
 from discover.interop import as_regressor
+from discover.interop.dask import is_dask
 from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
 from discover.libraries import FeatureLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.algebra import union
@@ -73,7 +74,8 @@ class _Sindy(StreamingFits, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_states), table, or list of runs
-            NumPy, pandas or xarray; NaN where nothing was observed.
+            NumPy, pandas or xarray; NaN where nothing was observed. One run may be a Dask
+            array, or an xarray object backed by one: it is reduced where its chunks live.
         t : float, array-like of shape (n_samples,), str, or list
             Sampling interval, sample times, or the name of the column that holds them. May
             be left out where a table has them as its index.
@@ -91,6 +93,8 @@ class _Sindy(StreamingFits, BaseEstimator):
         NotIdentifiableError
             If chosen terms cannot be told apart on these data.
         """
+        if is_dask(X):
+            return self._fit_dask(X, t, u)
         self._forget_stream()
         self.form_ = self._form()
         runs = self._runs(X, t, u)

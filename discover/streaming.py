@@ -129,6 +129,18 @@ class StreamingFits:
             self._fit_total(regressor, self._collected, table, last, allowed, runs[0])
         return self
 
+    def _fit_dask(self, X: Any, t: Any, u: Any) -> Self:
+        """Fit a run held in a Dask array; what reaches this process are sums over chunks."""
+        from discover.interop.dask import DaskRows, first_problem, open_dask
+
+        regressor = self._start("a Dask array")
+        data = open_dask(X, t, u, self._runs)
+        rules = self.form_.piecewise([data.head], include_time=self.include_time)
+        problem = first_problem(data, rules)
+        table, allowed = self._table(problem)
+        rows = DaskRows(data, rules, table)
+        return self._fit_parts(regressor, rows, problem, allowed, data.head)
+
     def _start(self, method: str) -> SparseRegressor:
         """Forget what was fitted before; returns the regressor to fit."""
         self._forget_stream()

@@ -10,7 +10,8 @@ from discover.bench.rows import Row, format_table
 __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
 NAMES = (
-    "library", "statistics", "fit", "simulate", "coldstart", "exports", "files", "refine",
+    "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports", "files",
+    "refine", "streaming",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = ("chaos", "regression")

@@ -2,6 +2,7 @@
 
 from discover.regression.base import Candidate, Estimate, Rival, SparseRegressor, identify
 from discover.regression.ensemble import EnsembleEstimate, EnsembleRegressor
+from discover.regression.exhaustive import BestSubsetRegressor
 from discover.regression.identifiability import IdentifiabilityReport, report_identifiability
 from discover.regression.relevance import RelevanceVectorRegressor
 from discover.regression.selection import blocked_cv, criterion_values, find_knee
@@ -9,6 +10,7 @@ from discover.regression.stlsq import STLSQ
 
 __all__ = [
     "STLSQ",
+    "BestSubsetRegressor",
     "Candidate",
     "EnsembleEstimate",
     "EnsembleRegressor",

@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from discover import (
     STLSQ,
+    BestSubsetRegressor,
     BlockedSplit,
     DiscreteSINDy,
     EnsembleRegressor,
@@ -42,6 +43,7 @@ REGRESSORS = [
     STLSQ(criterion="bic"),
     ForeignRegressor(OrthogonalMatchingPursuit(fit_intercept=False)),
     ForeignRegressor(pysindy.SR3()),
+    BestSubsetRegressor(),
     RelevanceVectorRegressor(),
     RelevanceVectorRegressor("cv"),
     RelevanceVectorRegressor("ebic", uncertainty="sandwich"),
