@@ -354,7 +354,13 @@ def _is_plain(regressor: SparseRegressor) -> bool:
     return (
         type(regressor) is STLSQ
         and regressor.criterion in CRITERIA
-        and not (regressor.fixed or regressor.constraints or regressor.shared or regressor.ridge)
+        and not (
+            regressor.fixed
+            or regressor.constraints
+            or regressor.inequalities
+            or regressor.shared
+            or regressor.ridge
+        )
     )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dposv
+from scipy.optimize import nnls
 from scipy.sparse.csgraph import connected_components
 
 from discover.exceptions import NotIdentifiableError
@@ -22,17 +23,21 @@ _WORST_SUPPORT = 1e12
 
 @dataclass(frozen=True, eq=False)
 class LinearConstraints:
-    """Equations ``C vec(coefficients) = d`` that the coefficients must satisfy.
+    """Equations ``C vec(coefficients) = d``, and inequalities ``A vec(coefficients) <= b``.
 
     Parameters
     ----------
     C : ndarray of shape (n_constraints, n_targets * n_terms)
         Row-major over targets, then terms; in the units of the coefficients.
     d : ndarray of shape (n_constraints,)
+    A : ndarray of shape (n_inequalities, n_targets * n_terms)
+    b : ndarray of shape (n_inequalities,)
     """
 
     C: FloatArray
     d: FloatArray
+    A: FloatArray
+    b: FloatArray
 
 
 class NormalEquations:
@@ -186,7 +191,8 @@ class NormalEquations:
         """Return the targets that constraints tie together; a free target is alone."""
         q = self.stats.n_targets
         assert self.constraints is not None
-        ties = (self.constraints.C.reshape(-1, q, self.stats.n_terms) != 0).any(axis=2)
+        both = np.concatenate([self.constraints.C, self.constraints.A])
+        ties = (both.reshape(-1, q, self.stats.n_terms) != 0).any(axis=2)
         linked = (ties.T.astype(int) @ ties.astype(int) > 0) | np.eye(q, dtype=bool)
         _, labels = connected_components(linked, directed=False)
         return [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
@@ -326,15 +332,55 @@ class _TiedTargets:
         self.targets, self.terms = np.nonzero(self.support)
         self.group = np.array(group)
         self.roots = np.sqrt(self._weights())
+        C, d = self._scaled(equations.constraints.C, equations.constraints.d)
+        A, b = self._scaled(equations.constraints.A, equations.constraints.b)
+        self._reduce(C, d)
+        if len(A):
+            tight = self._tight(A, b)
+            C, d = np.concatenate([C, A[tight]]), np.concatenate([d, b[tight]])
+            self._reduce(C, d)
+        if homogeneous:
+            self._reduce(C, np.zeros(len(C)))
+
+    def _scaled(self, C: FloatArray, d: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the equations of this group, for the scaled variables."""
+        equations = self.equations
+        C = C.reshape(-1, equations.stats.n_targets, equations.stats.n_terms) * equations.to_units
+        mine = (C[:, self.group] != 0).any(axis=(1, 2))
         owners = self.group[self.targets]
-        C = equations.constraints.C.reshape(-1, *support.shape) * equations.to_units
-        mine = (C[:, group] != 0).any(axis=(1, 2))
-        C = C[mine][:, owners, self.terms] / self.roots[self.targets]
-        d = np.zeros(len(C)) if homogeneous else equations.constraints.d[mine]
+        return C[mine][:, owners, self.terms] / self.roots[self.targets], d[mine]
+
+    def _reduce(self, C: FloatArray, d: FloatArray) -> None:
+        """Take out what the equations settle."""
         self.start, self.null = _affine(C, d, len(self.terms))
-        self.blocks = [self._block(t) for t in range(len(group))]
+        self.blocks = [self._block(t) for t in range(len(self.group))]
         tall = np.concatenate(self.blocks) if self.blocks else np.zeros((0, self.null.shape[1]))
         self.R: FloatArray = np.linalg.qr(tall).R
+
+    def _tight(self, A: FloatArray, b: FloatArray) -> BoolArray:
+        """Return which inequalities hold as equations where least squares obeys all of them.
+
+        The least distance problem (Lawson and Hanson, Solving Least Squares Problems, 1974,
+        chapter 23): the dual is a non-negative least-squares problem, and an inequality is
+        tight where its multiplier is positive.
+        """
+        room = b - A @ self.start
+        if not self.null.shape[1]:
+            return np.zeros(len(A), dtype=bool)
+        length = np.linalg.norm(A, axis=1)
+        length = np.where(length > 0, length, 1.0)
+        inverse = np.linalg.pinv(self.R)
+        f = inverse.T @ (self.null.T @ self._right_side(self.equations.moments))
+        G = -(A / length[:, None]) @ self.null @ inverse
+        h = -(room / length) - G @ f
+        size = max(float(np.abs(h).max()), float(np.finfo(float).tiny))
+        if not (h > 1e-12 * size).any():
+            return np.zeros(len(A), dtype=bool)  # least squares obeys them by itself
+        E = np.concatenate([G.T, h[None] / size])
+        goal = np.zeros(len(E))
+        goal[-1] = 1.0
+        multipliers, _ = nnls(E, goal)
+        return np.asarray(multipliers > 1e-10 * max(float(multipliers.max()), 1e-300))
 
     def _weights(self) -> FloatArray:
         eq = self.equations
@@ -351,12 +397,17 @@ class _TiedTargets:
     def _block(self, t: int) -> FloatArray:
         return np.asarray(self._columns(t) @ self.null[self.targets == t])
 
-    def solve(self, b: FloatArray) -> FloatArray:
-        """Return unit-norm coefficients (n_group, n_terms) for right-hand sides `b`."""
-        rhs = b[self.group[self.targets], self.terms] * self.roots[self.targets]
+    def _right_side(self, b: FloatArray) -> FloatArray:
+        """Return right-hand sides `b` for the scaled variables, less what is settled."""
+        rhs = np.asarray(b[self.group[self.targets], self.terms] * self.roots[self.targets])
         for t in range(len(self.group)):
             columns, mine = self._columns(t), self.targets == t
             rhs[mine] -= columns.T @ (columns @ self.start[mine])
+        return rhs
+
+    def solve(self, b: FloatArray) -> FloatArray:
+        """Return unit-norm coefficients (n_group, n_terms) for right-hand sides `b`."""
+        rhs = self._right_side(b)
         y = self._inverse() @ (self.null.T @ rhs) if self.null.shape[1] else np.zeros(0)
         out = np.zeros(self.support.shape)
         out[self.support] = (self.start + self.null @ y) / self.roots[self.targets]

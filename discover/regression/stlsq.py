@@ -21,6 +21,7 @@ __all__ = ["STLSQ"]
 
 Key = str | int
 Terms = Mapping[Key, Sequence[Key]]
+Relations = Sequence[tuple[Mapping[tuple[Key, Key], float], float]]
 
 
 class STLSQ(SparseRegressor):
@@ -50,6 +51,9 @@ class STLSQ(SparseRegressor):
             All targets use the same terms.
         constraints : sequence, optional
             Linear equations across targets, ``[({(target, term): weight, ...}, value), ...]``.
+        inequalities : sequence, optional
+            Written alike: the sum must be at most the value. Where one is tight, standard
+            errors are those of the equation it has become.
         max_iter : int, default=100
 
     Attributes
@@ -88,6 +92,7 @@ class STLSQ(SparseRegressor):
         forbidden: Terms | None = None,
         shared: bool = False,
         constraints: Sequence[tuple[Mapping[tuple[Key, Key], float], float]] | None = None,
+        inequalities: Sequence[tuple[Mapping[tuple[Key, Key], float], float]] | None = None,
         max_iter: int = 100,
     ) -> None:
         self.threshold = threshold
@@ -98,6 +103,7 @@ class STLSQ(SparseRegressor):
         self.forbidden = forbidden
         self.shared = shared
         self.constraints = constraints
+        self.inequalities = inequalities
         self.max_iter = max_iter
 
     def _check_parameters(self) -> None:
@@ -115,7 +121,9 @@ class STLSQ(SparseRegressor):
             raise ValueError(f"STLSQ: criterion must be one of {CRITERIA}; got {self.criterion!r}.")
         if not self.ridge >= 0:
             raise ValueError(f"STLSQ: ridge must be at least 0; got {self.ridge!r}.")
-        if self.ridge and (self.threshold == "auto" or self.fixed or self.constraints):
+        if self.ridge and (
+            self.threshold == "auto" or self.fixed or self.constraints or self.inequalities
+        ):
             raise ValueError(
                 "STLSQ: ridge goes with a given threshold, without fixed terms or constraints; "
                 f"got ridge={self.ridge!r}."
@@ -131,7 +139,9 @@ class STLSQ(SparseRegressor):
     ) -> NormalEquations:
         """Return the equations a support is solved with; see the base class."""
         names = _Names(stats, term_names, target_names)
-        return NormalEquations(stats, names.constraints(self.fixed, self.constraints))
+        return NormalEquations(
+            stats, names.constraints(self.fixed, self.constraints, self.inequalities)
+        )
 
     def fit_statistics(
         self,
@@ -343,7 +353,9 @@ def _needed(equations: NormalEquations, start: BoolArray) -> BoolArray:
     """Return the terms in constraints with a value other than 0: they cannot all vanish."""
     assert equations.constraints is not None
     C, d = equations.constraints.C, equations.constraints.d
-    return np.asarray((C[d != 0] != 0).any(axis=0).reshape(start.shape))
+    A, b = equations.constraints.A, equations.constraints.b
+    needed = (C[d != 0] != 0).any(axis=0) | (A[b < 0] != 0).any(axis=0)
+    return np.asarray(needed.reshape(start.shape))
 
 
 class _Names:
@@ -401,23 +413,37 @@ class _Names:
     def constraints(
         self,
         fixed: Mapping[Key, Mapping[Key, float]] | None,
-        equations: Sequence[tuple[Mapping[tuple[Key, Key], float], float]] | None,
+        equations: Relations | None,
+        inequalities: Relations | None,
     ) -> LinearConstraints | None:
-        """Return the linear equations, or None when there are none."""
+        """Return the linear equations and inequalities, or None when there are none."""
         rows = [({(i, j): 1.0}, value) for i, j, value in self.pinned(fixed)]
-        for equation in equations or ():
+        rows += self._relations(equations, "constraints")
+        upper = self._relations(inequalities, "inequalities")
+        if not rows and not upper:
+            return None
+        return LinearConstraints(*self._matrix(rows), *self._matrix(upper))
+
+    def _relations(
+        self, relations: Relations | None, owner: str
+    ) -> list[tuple[dict[tuple[int, int], float], float]]:
+        """Return relations between coefficients, by position."""
+        rows = []
+        for equation in relations or ():
             if not (isinstance(equation, tuple) and len(equation) == 2):
                 raise ValueError(
-                    "STLSQ: constraints must be pairs ({(target, term): weight, ...}, value); got "
+                    f"STLSQ: {owner} must be pairs ({{(target, term): weight, ...}}, value); got "
                     f"{equation!r}."
                 )
             weights, value = equation
             rows.append(({self.place(*key): float(w) for key, w in weights.items()}, float(value)))
-        if not rows:
-            return None
+        return rows
+
+    def _matrix(
+        self, rows: Sequence[tuple[Mapping[tuple[int, int], float], float]]
+    ) -> tuple[FloatArray, FloatArray]:
         C = np.zeros((len(rows), *self.shape))
         for row, (weights, _) in zip(C, rows, strict=True):
             for place, weight in weights.items():
                 row[place] = weight
-        values = np.array([value for _, value in rows])
-        return LinearConstraints(C.reshape(len(rows), -1), values)
+        return C.reshape(len(rows), int(np.prod(self.shape))), np.array([v for _, v in rows])

@@ -84,33 +84,27 @@ def test_controls_and_holes_are_handled_in_the_chunks(cluster, data):
     np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-4, atol=1e-6)
 
 
-def _die_once(block, marker):
-    """Take the worker down, the first time."""
-    from distributed import get_worker
-
-    try:
-        get_worker()
-    except ValueError:  # not on a worker
-        return block
-    if not os.path.exists(marker):
-        with open(marker, "w"):
-            pass
-        os._exit(1)
-    return block
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_worker_costs_only_its_work(cluster, data, tmp_path):
-    import sys
-
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see the tests
     model = models(data)[1]
     expected = model.fit(data, DT).symbolic_
     marker = tmp_path / "died"
+
+    def die_once(block, marker):  # sent by value: workers do not see the tests
+        from distributed import get_worker
+
+        try:
+            get_worker()
+        except ValueError:  # not on a worker
+            return block
+        if not os.path.exists(marker):
+            with open(marker, "w"):
+                pass
+            os._exit(1)
+        return block
+
     lazy = da.from_array(data, chunks=(5000, 3)).map_blocks(
-        _die_once, str(marker), dtype=float, meta=np.empty((0, 3))
+        die_once, str(marker), dtype=float, meta=np.empty((0, 3))
     )
     head = da.from_array(data[:20_000], chunks=-1)
     lazy = da.concatenate([head, lazy[20_000:]])  # automatic choices are made before the loss

@@ -226,3 +226,39 @@ def test_models_too_large_for_the_data_are_not_chosen():
     y = A[:, :4].sum(axis=1) + 0.01 * rng.normal(size=5)
     found = STLSQ(fixed={0: {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}}).fit(A, y)
     np.testing.assert_array_equal(found.support_, [[True, True, True, True, False]])
+
+
+def test_inequalities_give_the_least_squares_solution_that_obeys_them():
+    from scipy.optimize import lsq_linear
+
+    rng = np.random.default_rng(4)
+    for seed in range(5):
+        X, Y, _ = problem(noise=0.5, seed=seed)
+        signs = [({(0, j): -1.0}, 0.0) for j in range(8)]  # every coefficient at least 0
+        found = STLSQ(0.0, inequalities=signs).fit(X, Y)
+        best = lsq_linear(X, Y[:, 0], (0, np.inf), tol=1e-14).x
+        np.testing.assert_allclose(found.coef_[0], best, atol=1e-8)
+        free = np.linalg.lstsq(X, Y[:, 1], rcond=None)[0]
+        np.testing.assert_allclose(found.coef_[1], free, rtol=1e-9)
+        low = rng.normal(size=8)
+        caps = [({(0, j): 1.0}, float(low[j] + 0.1)) for j in range(8)]
+        caps += [({(0, j): -1.0}, float(-low[j])) for j in range(8)]
+        found = STLSQ(0.0, inequalities=caps).fit(X, Y)
+        best = lsq_linear(X, Y[:, 0], (low, low + 0.1), tol=1e-14).x
+        np.testing.assert_allclose(found.coef_[0], best, atol=1e-8)
+
+
+def test_inequalities_tie_targets_in_any_units_and_matter_only_where_they_are_tight():
+    X, Y, truth = problem()
+    loose = [({(0, 4): 1.0, (1, 4): 2.0}, 5.0)]
+    free, obeyed = STLSQ().fit(X, Y), STLSQ(inequalities=loose).fit(X, Y)
+    np.testing.assert_array_equal(obeyed.support_, truth != 0)
+    np.testing.assert_allclose(obeyed.coef_, free.coef_, rtol=1e-9, atol=1e-12)
+    tight = STLSQ(inequalities=[({(0, 4): 1.0, (1, 4): 2.0}, 0.1)]).fit(X, Y).coef_
+    assert tight[0, 4] + 2 * tight[1, 4] == pytest.approx(0.1, abs=1e-10)
+    equal = STLSQ(constraints=[({(0, 4): 1.0, (1, 4): 2.0}, 0.1)]).fit(X, Y).coef_
+    np.testing.assert_allclose(tight, equal, rtol=1e-8, atol=1e-12)
+    scale = 1e6
+    rule = [({(0, 4): 1.0 / scale, (1, 4): 2.0}, 0.1)]
+    other = STLSQ(inequalities=rule).fit(X, Y * [scale, 1.0]).coef_
+    np.testing.assert_allclose(other, tight * [[scale], [1.0]], rtol=1e-6, atol=1e-9)
