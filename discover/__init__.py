@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from discover.interop.pysindy import from_pysindy as from_pysindy
     from discover.interop.pysindy import to_pysindy as to_pysindy
     from discover.libraries import FourierLibrary as FourierLibrary
+    from discover.libraries import JetLibrary as JetLibrary
     from discover.libraries import PolynomialLibrary as PolynomialLibrary
     from discover.libraries import ReducedLibrary as ReducedLibrary
     from discover.libraries import SymbolicLibrary as SymbolicLibrary
+    from discover.medida import ModelErrorDiscovery as ModelErrorDiscovery
+    from discover.observations import Axis as Axis
+    from discover.observations import Field as Field
+    from discover.observations import Grid as Grid
     from discover.observations import Trajectory as Trajectory
     from discover.observations.datasets import load_hare_lynx as load_hare_lynx
     from discover.observations.readers import read_runs as read_runs
@@ -49,15 +54,20 @@ if TYPE_CHECKING:
 # Where each public name lives; imported on first use, so that `import discover` is quick.
 _HOMES = {
     "BestSubsetRegressor": "discover.regression",
+    "Axis": "discover.observations",
     "BlockedSplit": "discover.interop",
     "DiscreteSINDy": "discover.sindy",
     "EnsembleRegressor": "discover.regression",
     "EnsembleKalmanFilter": "discover.assimilation",
+    "Field": "discover.observations",
     "FiniteDifference": "discover.problems",
     "ForeignRegressor": "discover.interop",
     "FourierLibrary": "discover.libraries",
+    "Grid": "discover.observations",
+    "JetLibrary": "discover.libraries",
     "JointFit": "discover.estimation",
     "Localization": "discover.assimilation",
+    "ModelErrorDiscovery": "discover.medida",
     "PolynomialLibrary": "discover.libraries",
     "RauchTungStriebel": "discover.problems",
     "ReducedLibrary": "discover.libraries",

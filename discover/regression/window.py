@@ -78,7 +78,7 @@ class Moments:
             c=np.ascontiguousarray(equations.moments[target] / size),
             R=np.ascontiguousarray(triangle[:, :p]),
             y=np.ascontiguousarray(triangle[:, p + target] / size),
-            usable=usable & (energy > 0),
+            usable=usable & (energy > 0) & (least < 1.0),  # else nothing stands out of the floor
             n=n,
             least=min(least, 1.0),
             energy=energy,

@@ -1,0 +1,95 @@
+"""A solver of ordinary differential equations plus an error in terms, as a flow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from discover.dynamics.solvers import Solver
+from discover.libraries.termtable import TermTable
+from discover.typing import FloatArray
+
+__all__ = ["PointFlow"]
+
+_TAYLOR = 6  # terms of the exponential of the tangent
+_SHAKE = 1e-6  # of the states' spread: differences that give the Jacobian of a solver
+
+
+class PointFlow:
+    """The flow of ``f(x) + sum theta_jk term_k(x)``.
+
+    Parameters
+    ----------
+    solver : Solver
+        Its tendency is f.
+    table : TermTable
+        Candidate terms over the states.
+    theta : ndarray of shape (n_states * n_terms,)
+        Coefficients, state by state.
+    scale : ndarray of shape (n_states,)
+        Spread of the states.
+    substeps : int, default=1
+        Runge-Kutta steps to one step of the flow.
+
+    Notes
+    -----
+    Steps are those of the classical Runge-Kutta scheme; tangents the exponential of the
+    Jacobian midway.
+    """
+
+    def __init__(
+        self,
+        solver: Solver,
+        table: TermTable,
+        theta: FloatArray,
+        scale: FloatArray,
+        substeps: int = 1,
+    ) -> None:
+        self.solver, self.table, self.scale, self.substeps = solver, table, scale, substeps
+        self.n_states = len(scale)
+        self.coefficients = theta.reshape(self.n_states, table.n_terms)
+        self.n_terms = theta.size
+
+    def rate(self, rows: FloatArray, h: float) -> FloatArray:
+        """Return the time derivative, shape (n, n_states)."""
+        base = self.solver.tendency(rows, np.zeros(len(rows)), h)
+        return base + self.table.evaluate(rows) @ self.coefficients.T
+
+    def advance(self, rows: FloatArray, h: float) -> FloatArray:
+        """Return the states one step later."""
+        dt, x = h / self.substeps, rows
+        for _ in range(self.substeps):
+            k1 = self.rate(x, dt)
+            k2 = self.rate(x + 0.5 * dt * k1, dt)
+            k3 = self.rate(x + 0.5 * dt * k2, dt)
+            k4 = self.rate(x + dt * k3, dt)
+            x = x + dt / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
+        return x
+
+    def tangents(self, start: FloatArray, end: FloatArray, h: float) -> FloatArray:
+        """Return derivatives of a step by the state, (n, n_states, n_states)."""
+        J = h * self._jacobian(0.5 * (start + end), h)
+        eye = np.eye(self.n_states)
+        out = np.broadcast_to(eye, J.shape)
+        for k in range(_TAYLOR, 0, -1):
+            out = eye + J @ out / k
+        return np.asarray(out)
+
+    def _jacobian(self, rows: FloatArray, h: float) -> FloatArray:
+        out = np.empty((len(rows), self.n_states, self.n_states))
+        for i, step in enumerate(_SHAKE * self.scale):
+            shift = np.zeros(self.n_states)
+            shift[i] = step
+            out[:, :, i] = (self.rate(rows + shift, h) - self.rate(rows - shift, h)) / (2.0 * step)
+        return out
+
+    def term_rows(self, rows: FloatArray) -> FloatArray:
+        """Return all candidate terms at states, (n, n_states, n_states * n_terms)."""
+        values = self.table.evaluate(rows)
+        out = np.zeros((len(rows), self.n_states, self.n_states, self.table.n_terms))
+        for j in range(self.n_states):
+            out[:, j, j] = values
+        return out.reshape(len(rows), self.n_states, -1)
+
+    def sensitivities(self, terms: FloatArray, h: float) -> FloatArray:
+        """Return derivatives of a step by the coefficients, to second order in h."""
+        return h * terms

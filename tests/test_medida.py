@@ -1,0 +1,252 @@
+"""What a solver gets wrong: bursts, series, black boxes; fields and states."""
+
+import numpy as np
+import pytest
+
+from discover import Axis, Field, Grid, ModelErrorDiscovery, SymbolicModel
+from discover.dynamics.field_law import FieldLaw
+from discover.dynamics.galerkin import GalerkinFlow
+from discover.exceptions import DataError
+from discover.libraries import SymbolicLibrary
+from discover.observations.jets import jet_names
+from discover.problems.field_rows import FieldTerms
+from discover.problems.spectra import FourierTests, Spectrum
+
+AXIS = Axis.box("x", 64, 22.0)
+GRID = Grid((AXIS,))
+TERMS = "u*u_x, u_xx, u_xxxx, u_xxx, u**2*u_x"
+TABLE = SymbolicLibrary(TERMS).build(jet_names(["u"], ["x"], 4))
+TRUTH = np.array([-1.0, -1.0, -1.0, 0.0, 0.0])
+CASES = {
+    "no advection": [0.0, -1.0, -1.0, 0.0, 0.0],
+    "half the diffusion": [-1.0, -0.5, -1.0, 0.0, 0.0],
+    "spurious dispersion": [-1.0, -1.0, -1.0, -0.5, 0.0],
+    "advection only": [-1.0, 0.0, 0.0, 0.0, 0.0],
+    "cubic flux": [-1.0, -1.0, -1.0, 0.0, -0.225],
+}
+
+
+def as_law(coefficients):
+    model = SymbolicModel(TABLE, [coefficients], TABLE.inputs, target_names=["u_t"], kind="direct")
+    return FieldLaw(model, GRID, ("u",))
+
+
+class ImExSolver:
+    """Crank-Nicolson for the linear terms, Euler for the products: first order in time."""
+
+    def __init__(self, coefficients):
+        self.law = as_law(np.where([1, 0, 0, 0, 1], coefficients, 0.0))
+        self.symbol = as_law(np.where([0, 1, 1, 1, 0], coefficients, 0.0)).symbol[..., 0, 0]
+
+    def step(self, u, t, dt):
+        v = GRID.to_modes(u) * (1 + dt / 2 * self.symbol) + dt * GRID.to_modes(self.law.rhs(u))
+        return GRID.from_modes(v / (1 - dt / 2 * self.symbol))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """A Kuramoto-Sivashinsky run of 60 time units, every 0.01 of it on demand."""
+    basis = FourierTests(GRID, 30 * 2 * np.pi / 22)
+    flow = GalerkinFlow(basis, GRID, FieldTerms(TABLE, ("u",)), TRUTH)
+    rng = np.random.default_rng(3)
+    start = 0.5 * rng.standard_normal((1, basis.n_rows)) * (np.arange(basis.n_rows) % 30 < 6)
+    start[0, 0] = 0.0
+    rows = [start]
+    for _ in range(1600):
+        rows.append(flow.advance(rows[-1], 0.1))
+    rows = np.concatenate(rows[1000:])
+    bursts = [rows]
+    for _ in range(2):
+        bursts.append(flow.advance(bursts[-1], 0.01))
+    expand = lambda r: basis.expand(GRID, r)  # noqa: E731
+    return np.stack([expand(b) for b in bursts], axis=1)  # (600, 3, 64)
+
+
+def triples(truth, noise=0.0, every=10, seed=0):
+    u = truth[::every]
+    u = u + noise * truth.std() * np.random.default_rng(seed).standard_normal(u.shape)
+    t = 0.1 * every * np.arange(len(u))[:, None] + [0.0, 0.01, 0.02]
+    return Field(u.reshape(-1, 64), t.ravel(), AXIS)
+
+
+def series(truth, noise, every, seed=0):
+    u = truth[::every, 0]
+    u = u + noise * truth.std() * np.random.default_rng(seed).standard_normal(u.shape)
+    return Field(u, 0.1 * every * np.arange(len(u)), AXIS)
+
+
+def found_terms(model):
+    chosen = np.flatnonzero(model.support[0])
+    return {model.term_names[j]: model.coefficients[0, j] for j in chosen}
+
+
+def missing(case):
+    return dict(zip(TABLE.names, TRUTH - CASES[case], strict=True))
+
+
+def check(model, case, tolerance):
+    expected = {name: value for name, value in missing(case).items() if value}
+    found = found_terms(model)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=tolerance)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_clean_bursts_give_the_missing_terms_to_six_digits(truth, case):
+    found = ModelErrorDiscovery(ImExSolver(CASES[case])).fit(triples(truth, every=20))
+    check(found.error_, case, 1e-6)
+    assert "kept apart" in found.notes_[0]
+
+
+@pytest.mark.parametrize("case", ["no advection", "half the diffusion", "advection only"])
+def test_noisy_bursts_give_the_missing_terms(truth, case):
+    found = ModelErrorDiscovery(ImExSolver(CASES[case]), random_state=0).fit(
+        triples(truth, noise=0.01)
+    )
+    check(found.error_, case, 0.1)
+    assert found.noise_std_[0] == pytest.approx(0.01 * truth.std(), rel=0.05)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_noisy_series_repairs_a_law(truth, case):
+    """Ten per cent of noise, a state per time unit: the law itself is known as terms."""
+    found = ModelErrorDiscovery(as_law(CASES[case])).fit(series(truth, 0.1, 10))
+    check(found.error_, case, 0.05)
+
+
+class BlackBox:
+    """A solver that shows nothing but its steps, of many states at once."""
+
+    def __init__(self, coefficients):
+        self.basis = FourierTests(GRID, 20 * 2 * np.pi / 22)
+        terms = FieldTerms(TABLE, ("u",))
+        self.flow = GalerkinFlow(self.basis, GRID, terms, np.array(coefficients))
+
+    def step(self, u, t, dt):
+        rows = self.flow.advance(self.basis.project(GRID, u), dt)
+        return self.basis.expand(GRID, rows)
+
+
+def test_a_noisy_series_repairs_a_black_box(truth):
+    solver = BlackBox(CASES["half the diffusion"])
+    found = ModelErrorDiscovery(solver, TERMS, vectorized=True, solver_dt=0.1).fit(
+        series(truth[:100], 0.03, 5)
+    )
+    check(found.error_, "half the diffusion", 0.05)
+
+
+def test_corrected_solver_forecasts_better(truth):
+    law = as_law(CASES["half the diffusion"])
+    corrected = ModelErrorDiscovery(law).fit(series(truth, 0.1, 10)).corrected_
+    errors = []
+    for dynamics in (law, corrected):
+        u = truth[0, 0]
+        for k in range(60):
+            u = dynamics.step(u, 0.1 * k, 0.1)
+        errors.append(np.sqrt(np.mean((u - truth[60, 0]) ** 2)))
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_few_observed_points_need_a_climatology(truth):
+    sparse = series(truth[:400], 0.05, 5)
+    values = sparse.values.copy()
+    rng = np.random.default_rng(0)
+    for snapshot in values:
+        snapshot[rng.permutation(64)[16:]] = np.nan
+    field = Field(values, sparse.times, AXIS)
+    law = as_law(CASES["half the diffusion"])
+    with pytest.raises(DataError, match="climatology"):
+        ModelErrorDiscovery(law).fit(field)
+    record = Field(truth[::5, 0], 0.5 * np.arange(121), AXIS)
+    found = ModelErrorDiscovery(law, noise_std=0.05 * truth.std(), climatology=record).fit(field)
+    check(found.error_, "half the diffusion", 0.05)
+
+
+def test_the_answer_does_not_depend_on_the_units(truth):
+    scaled = triples(truth, noise=0.01)
+    solver = ImExSolver(CASES["half the diffusion"])
+
+    class Rescaled:
+        def step(self, u, t, dt):
+            return 1024.0 * solver.step(u / 1024.0, t, dt)
+
+    one = ModelErrorDiscovery(solver, random_state=0).fit(scaled)
+    other = ModelErrorDiscovery(Rescaled(), random_state=0).fit(
+        Field(1024.0 * scaled.values, scaled.times, AXIS)
+    )
+    assert np.array_equal(one.error_.support, other.error_.support)
+    assert found_terms(other.error_)["u_xx"] == pytest.approx(
+        found_terms(one.error_)["u_xx"], rel=1e-3
+    )
+
+
+def test_one_seed_repeats(truth):
+    field = triples(truth, noise=0.02)
+    one, two = (
+        ModelErrorDiscovery(ImExSolver(CASES["no advection"]), random_state=1).fit(field)
+        for _ in range(2)
+    )
+    assert np.array_equal(one.error_.coefficients, two.error_.coefficients)
+
+
+def test_a_fixed_step_is_said_to_hide_the_discretisation_error(truth):
+    found = ModelErrorDiscovery(ImExSolver(CASES["no advection"]), fixed_step=0.01).fit(
+        triples(truth)
+    )
+    assert "cannot be told" in found.notes_[0]
+
+
+def lorenz(x, rho=28.0):
+    dx = 10.0 * (x[..., 1] - x[..., 0])
+    dy = x[..., 0] * (rho - x[..., 2]) - x[..., 1]
+    return np.stack([dx, dy, x[..., 0] * x[..., 1] - 8 / 3 * x[..., 2]], axis=-1)
+
+
+def stepped(x, h, rate=lorenz):
+    a = rate(x)
+    b = rate(x + h / 2 * a)
+    c = rate(x + h / 2 * b)
+    return x + h / 6 * (a + 2 * b + 2 * c + rate(x + h * c))
+
+
+class WrongLorenz:
+    def step(self, x, t, dt):
+        return stepped(x, dt, lambda s: lorenz(s, 25.0))
+
+
+@pytest.fixture(scope="module")
+def lorenz_run():
+    x = [np.array([1.0, 2.0, 20.0])]
+    for _ in range(7000):
+        x.append(stepped(x[-1], 0.005))
+    return np.array(x[1000:])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_wrong_parameter_of_an_ordinary_differential_equation(lorenz_run, noise):
+    X = lorenz_run[:3000:8]
+    X = X + noise * X.std(axis=0) * np.random.default_rng(0).standard_normal(X.shape)
+    found = ModelErrorDiscovery(WrongLorenz(), vectorized=True).fit(X, 0.04)
+    (place,) = np.argwhere(found.error_.support)
+    assert found.error_.term_names[place[1]] == "x0"
+    assert place[0] == 1
+    assert found.error_.coefficients[1, place[1]] == pytest.approx(3.0, abs=1e-3 + 3 * noise)
+
+
+def test_bursts_of_states(lorenz_run):
+    at = np.arange(0, 5900, 60)[:, None] + [0, 1, 2]
+    found = ModelErrorDiscovery(WrongLorenz(), vectorized=True).fit(
+        lorenz_run[at.ravel()], 0.005 * at.ravel()
+    )
+    assert [tuple(p) for p in np.argwhere(found.error_.support)] == [(1, 1)]
+    assert found.error_.coefficients[1, 1] == pytest.approx(3.0, rel=2e-3)
+
+
+def test_spectrum_finds_the_level_of_white_noise(truth):
+    rng = np.random.default_rng(0)
+    for level in (1e-3, 0.1):
+        noisy = truth[:, 0] + level * rng.standard_normal(truth[:, 0].shape)
+        spectrum = Spectrum.estimate(GRID, noisy)
+        assert np.sqrt(spectrum.noise_variance) == pytest.approx(level, rel=0.05)
+    assert Spectrum.estimate(GRID, truth[:, 0]).is_clean
