@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -11,11 +12,12 @@ from typing import Any, TextIO
 
 import typer
 
-__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "UNEXPECTED", "run"]
+__all__ = ["COMMAND", "FAILED", "INTERRUPTED", "MISUSED", "UNEXPECTED", "run"]
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 UNEXPECTED = "unexpected failure"  # how a defect of ours introduces itself
 TRACE = "DISCOVER_TRACEBACK"
+COMMAND = "what was typed"  # its key in the object of the context
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None) -> int:
@@ -31,7 +33,9 @@ def run(app: typer.Typer, arguments: Sequence[str] | None) -> int:
         warnings.showwarning = _show_warning
         warnings.simplefilter("default")
         try:
-            typer.main.get_command(app).main(arguments, prog_name="discover")
+            given = list(sys.argv[1:] if arguments is None else arguments)
+            command = {COMMAND: shlex.join(["discover", *given])}
+            typer.main.get_command(app).main(given, prog_name="discover", obj=command)
         except SystemExit as leaving:
             return _code(leaving)
         except KeyboardInterrupt:

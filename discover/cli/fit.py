@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
@@ -11,10 +12,13 @@ import typer
 
 from discover.cli import data
 from discover.cli.app import app, examples
+from discover.cli.boundary import COMMAND
 from discover.cli.progress import progress
+from discover.exceptions import DataWarning
 
 if TYPE_CHECKING:
     from discover.observations import Trajectory
+    from discover.validation import Validation
 
 LARGE = 256_000_000  # bytes of files, above which they are read piece by piece
 _FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
@@ -31,6 +35,7 @@ _EXAMPLES = examples(
 
 @app.command(epilog=_EXAMPLES)
 def fit(
+    context: typer.Context,
     files: data.Files,
     time: data.Time = None,
     rate: data.Rate = None,
@@ -69,7 +74,7 @@ def fit(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the law and its tables there.")
+        Path | None, typer.Option(metavar="DIR", help="Write a report there: law, tables, a page.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:  # fmt: skip
@@ -78,6 +83,7 @@ def fit(
     estimator = _estimator(library, degree, order, steps, method, regressor, refine)
     if out is not None:
         _refuse_unwritable(out)
+    typed = str((context.find_root().obj or {}).get(COMMAND, ""))
     try:
         if table.size > LARGE and estimator.order == 1 and method != "joint" and not refine:
             result = _fit_pieces(estimator, table.pieces())
@@ -87,11 +93,13 @@ def fit(
     except Exception as error:
         error.add_note(f"data: {', '.join(map(str, files[:3]))}{', ...' if files[3:] else ''}")
         raise
-    typer.echo(_as_json(result) if as_json else _as_text(result))
+    check = _check(result)
+    typer.echo(_as_json(result, check) if as_json else _as_text(result, check))
     if out is not None:
-        written = _write(result, out)
+        _write(result, check, out, files, typed)
         if not as_json:
-            typer.echo(f"\nWritten to {out}: {', '.join(written)}")
+            written = ", ".join(sorted(file.name for file in out.iterdir()))
+            typer.echo(f"\nWritten to {out}: {written}")
 
 
 class Result(NamedTuple):
@@ -210,9 +218,23 @@ def _split(
 # -- what to say -----------------------------------------------------------------------
 
 
-def _as_text(result: Result) -> str:
+def _check(result: Result) -> Validation | None:
+    """Judge the law by what it has not seen, or else by what it has; None if it cannot be."""
+    from discover.exceptions import DiscoverError
+    from discover.validation import validate
+
+    judge = result.held_out or result.training
+    try:
+        return validate(result.model, judge, train=result.training)
+    except (DiscoverError, ValueError) as error:
+        warnings.warn(f"the law was not checked: {error}", DataWarning, stacklevel=2)
+        return None
+
+
+def _as_text(result: Result, check: Validation | None) -> str:
     read = data.summary([*result.training, *result.held_out], result.samples)
-    return f"{read}\n\n{result.model!r}\n\n{_verdict(result)}"
+    verdict = f"\n{check.verdict}" if check else ""
+    return f"{read}\n\n{result.model!r}\n\n{_explained(result)}{verdict}"
 
 
 def _scores(result: Result) -> tuple[float, float | None]:
@@ -225,7 +247,7 @@ def _scores(result: Result) -> tuple[float, float | None]:
     return seen, unseen
 
 
-def _verdict(result: Result) -> str:
+def _explained(result: Result) -> str:
     seen, unseen = _scores(result)
     told = f"The law explains {_percent(seen)} of the changes it was learnt from"
     if unseen is None:
@@ -237,7 +259,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share < 0.999 else f"{100 * share:.3f} %"
 
 
-def _as_json(result: Result) -> str:
+def _as_json(result: Result, check: Validation | None) -> str:
     import json
 
     seen, unseen = _scores(result)
@@ -249,6 +271,7 @@ def _as_json(result: Result) -> str:
         "r2": seen,
         "r2_held_out": unseen,
         "left_out": list(result.model.left_out_),
+        "validation": check.to_dict() if check else None,
         "model": law.to_dict(),
     }
     return json.dumps(told, ensure_ascii=False)
@@ -259,14 +282,27 @@ def _as_json(result: Result) -> str:
 
 def _refuse_unwritable(out: Path) -> None:
     """Complain now rather than after the fit."""
+    from discover.report.writing import refuse_other
+
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is there and is not a folder.", param_hint="--out")
-    out.mkdir(parents=True, exist_ok=True)
+    refuse_other(out)
 
 
-def _write(result: Result, out: Path) -> list[str]:
+def _write(
+    result: Result, check: Validation | None, out: Path, files: Sequence[Path], typed: str
+) -> None:
+    """Write the report; a law that cannot be followed in time gets its tables only."""
+    if check is not None:
+        from discover.report import report
+
+        report(
+            result.model, out, data=result.training, holdout=result.held_out or None,
+            validation=check, command=typed, sources=[file.name for file in files],
+        )  # fmt: skip
+        return
     law = result.model.symbolic_
+    out.mkdir(parents=True, exist_ok=True)
     law.save(out / "model.json")
     (out / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
     law.coefficient_table().to_csv(out / "coefficients.csv", index=False)
-    return ["model.json", "equations.tex", "coefficients.csv"]

@@ -77,7 +77,7 @@ def report(
         If there is a file, or a folder that is not a report.
     """
     path = Path(path)
-    _refuse_other(path)
+    refuse_other(path)
     train = _runs(found, data, t, u)
     if validation is None:
         if holdout is None:
@@ -154,7 +154,7 @@ def _draw(contents: Contents, folder: Path) -> None:
 # -- the folder --------------------------------------------------------------------
 
 
-def _refuse_other(path: Path) -> None:
+def refuse_other(path: Path) -> None:
     """Complain about a place that holds something else, before any work is done."""
     if not path.exists():
         return

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from discover import SINDy, SymbolicModel, cli
+from discover import SINDy, SymbolicLibrary, SymbolicModel, cli
 
 T = np.linspace(0, 40, 2001)
 PUMP = np.sin(2 * T)
@@ -53,6 +53,17 @@ def test_fit_is_what_sindy_finds_in_the_part_not_held_out(tank, tmp_path, capsys
     }
 
 
+def test_validate_tells_the_right_law_from_a_wrong_one(tank, tmp_path, capsys):
+    table = SymbolicLibrary("1, level, pump").build(["level", "pump"])
+    for name, rate, status in (("right", -0.5, 0), ("wrong", -0.1, 1)):
+        law = SymbolicModel(table, [[1.5, rate, 1.0]], ["level"], ["pump"])
+        law.save(tmp_path / f"{name}.json")
+        told = run(capsys, "validate", tmp_path / f"{name}.json", tank, "--json")
+        assert (told[0], told[2]) == (status, "")
+        outcome = json.loads(told[1])["verdict"]["outcome"]
+        assert outcome == ("fails" if status else "holds")
+
+
 def test_terms_may_be_given_in_words_and_use_the_time(tmp_path, capsys):
     t = np.linspace(0, 10, 501)
     frame = pd.DataFrame({"t": t, "x": np.sin(t) + 0.1 * t**2})
@@ -96,8 +107,8 @@ def test_second_order_laws_are_found_and_refined(tmp_path, capsys):
 
 
 def test_simulate_follows_the_law_with_the_inputs_of_a_file(tank, tmp_path, capsys):
-    run(capsys, "fit", tank, "-u", "pump", "--degree", 1, "--out", tmp_path)
-    model, out = tmp_path / "model.json", tmp_path / "run.csv"
+    run(capsys, "fit", tank, "-u", "pump", "--degree", 1, "--out", tmp_path / "law")
+    model, out = tmp_path / "law" / "model.json", tmp_path / "run.csv"
     start = ["--x0", f"level={LEVEL[0]}"]
     assert run(capsys, "simulate", model, *start, "--input", tank, "--out", out) == (0, "", "")
     path = pd.read_csv(out)
@@ -162,8 +173,9 @@ def test_nothing_is_fitted_when_the_answer_could_not_be_written(tank, capsys):
         (["--x0", "1", "--t", "0:1:0.1", "--input", "tank.csv"], "this law has no inputs"),
     ],
 )
-def test_misuse_of_simulate_is_named(arguments, said, tank, tmp_path, capsys):
-    run(capsys, "fit", tank, "-s", "level", "--out", tmp_path)
+def test_misuse_of_simulate_is_named(arguments, said, tmp_path, capsys):
+    law = SymbolicModel(SymbolicLibrary("level").build(["level"]), [[-1.0]], ["level"])
+    law.save(tmp_path / "model.json")
     status, _, err = run(capsys, "simulate", tmp_path / "model.json", *arguments)
     assert status == 2
     assert said in err
