@@ -22,6 +22,7 @@ Outcome = Literal["holds", "doubtful", "fails"]
 _SIGNIFICANT = 0.01
 _GOOD, _FAIR = 0.9, 0.5  # explained variance of a free run
 _CLOSE = 0.99  # from which on a law is useful, exact or not
+_EXACT = 1e-3  # standard deviations; below, who is nearer is a matter of arithmetic
 _GOOD_TIMES, _FAIR_TIMES = 1.0, 0.5  # valid time of chaos, in Lyapunov times
 _FEWEST_ROWS = 3.0  # independent rows per coefficient
 _FEWEST_SAMPLES = 12
@@ -235,7 +236,7 @@ def _on_baselines(f: _Facts) -> list[Reason]:
     floor = float(np.sqrt(np.mean((f.noise / f.spread) ** 2)))
     if ours < theirs:
         return [Reason("note", "baseline", text + ".", ours / theirs)]
-    if ours < 1.2 * floor:
+    if ours < 1.2 * floor or ours < _EXACT:
         return [Reason("note", "baseline", f"{text}; noise is {floor:.2g}.", ours / theirs)]
     return [
         Reason(

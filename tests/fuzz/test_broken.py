@@ -72,7 +72,7 @@ def check_lines(count, good, folder, capsys):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("count", "stride"), [(150, 7), pytest.param(1000, 1, marks=pytest.mark.slow)]
+    ("count", "stride"), [(80, 13), pytest.param(1000, 1, marks=pytest.mark.slow)]
 )
 def test_broken_files_are_refused_with_a_reason(count, stride, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
