@@ -147,6 +147,12 @@ class IdentifiabilityReport:
         said = []
         for j, name in enumerate(self.target_names):
             for rival in self.rivals_of(j)[:3]:
+                if not rival.terms:
+                    said.append(
+                        f"For {name}, the data hardly suffice to say that it depends on anything: "
+                        f"no law at all is {rival.behind:.1f} nats behind."
+                    )
+                    continue
                 said.append(
                     f"For {name}, the law {self.equation(rival)} explains the data "
                     f"{_compared(rival.behind)}; it leaves {rival.variance:.2g} of the mean "
