@@ -16,6 +16,7 @@ from discover.regression.base import Candidate, Estimate, Rival, SparseRegressor
 from discover.regression.identifiability import rival_of
 from discover.regression.normal import NormalEquations
 from discover.regression.selection import (
+    EVIDENCE_CRITERIA,
     PATH_CRITERIA,
     EvidenceCriterion,
     blocked_cv,
@@ -28,9 +29,6 @@ from discover.typing import BoolArray, FloatArray
 
 __all__ = ["RelevanceVectorRegressor"]
 
-_CRITERIA: tuple[EvidenceCriterion, ...] = (
-    "penalized_evidence", "evidence", "ebic", "bic", "aicc", "cv", "lcurve",
-)  # fmt: skip
 _THRESHOLDS = np.logspace(8, 0, 17)
 _STARTS = (1.0, 1e-6)
 _SIGNIFICANT = 3.0  # standard errors from which a correlation of the residuals counts
@@ -140,9 +138,9 @@ class RelevanceVectorRegressor(SparseRegressor):
         return self.correlation is not None
 
     def _check_parameters(self) -> None:
-        if self.criterion not in _CRITERIA:
+        if self.criterion not in EVIDENCE_CRITERIA:
             raise ValueError(
-                f"RelevanceVectorRegressor: criterion must be one of {_CRITERIA}; "
+                f"RelevanceVectorRegressor: criterion must be one of {EVIDENCE_CRITERIA}; "
                 f"got {self.criterion!r}."
             )
         rho = self.correlation

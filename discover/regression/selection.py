@@ -26,8 +26,9 @@ __all__ = [
 Criterion = Literal["ebic", "bic", "aicc"]
 CRITERIA: tuple[Criterion, ...] = ("ebic", "bic", "aicc")
 EvidenceCriterion = Literal["penalized_evidence", "evidence", "ebic", "bic", "aicc", "cv", "lcurve"]
-#: Those that need the evidence of every model.
-EVIDENCE_CRITERIA: tuple[EvidenceCriterion, ...] = ("penalized_evidence", "evidence")
+EVIDENCE_CRITERIA: tuple[EvidenceCriterion, ...] = (
+    "penalized_evidence", "evidence", "ebic", "bic", "aicc", "cv", "lcurve",
+)  # fmt: skip
 #: Those that compare the best models of each size only.
 PATH_CRITERIA: tuple[EvidenceCriterion, ...] = ("cv", "lcurve")
 
