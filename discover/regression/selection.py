@@ -115,9 +115,10 @@ def blocked_cv(
 
     Returns
     -------
-    error, spread : ndarray of shape (n_models,)
-        Mean squared error on rows left out, over the mean square of the target, and the
-        standard error of this mean over the folds.
+    error : ndarray of shape (n_models,)
+        Mean squared error on rows left out, over the mean square of the target.
+    spread : ndarray of shape (n_models,)
+        Standard error of this mean over the folds.
 
     Notes
     -----
