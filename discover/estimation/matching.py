@@ -308,7 +308,7 @@ class Stages:
             for tightness in _TIGHTENING:
                 last = tightness == _TIGHTENING[-1]
                 self.stage(tightness, _FINE if last else _ROUGH, max_iter, report)
-            self.stage(tightness, _FINE, max_iter, report)  # weighed by the final noise
+            self.stage(_TIGHTENING[-1], _FINE, max_iter, report)  # weighed by the final noise
         except KeyboardInterrupt:
             self.interrupted = True
         return self.best

@@ -340,16 +340,3 @@ def test_one_missing_sample_costs_next_to_nothing():
     X[7, 0] = np.nan
     assert error_of(refine(perturbed(truth, 0.1), X, t).model, truth) < 1e-8
     assert as_trajectories(X, t)[0].n_samples == 80
-
-
-@pytest.mark.slow
-def test_silverbox_is_followed_within_a_millivolt(measured):
-    u, y = np.genfromtxt(
-        measured("silverbox_SNLS80mV.csv"), delimiter=",", skip_header=1, usecols=(0, 1)
-    ).T
-    dt, fit = 1 / 610.35, slice(40_650, 127_400)
-    model = SINDy(PolynomialLibrary(3), names=["y"], control_names=["u"], order=2, refine=True)
-    model.fit(y[fit], dt, u[fit])
-    assert model.symbolic_.complexity <= 7
-    run = model.simulate([0.0, 0.0], dt * np.arange(40_600), u[:40_600])
-    assert np.sqrt(np.mean((run["y"] - y[:40_600]) ** 2)) <= 1e-3
