@@ -26,6 +26,10 @@ _LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 
 _LAST = (0.01, 0.1)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
+_UNKNOWN = 0.2  # level above which the law is not trusted
+_CHANCE = 3.0  # times the variance of the noise: more than the mean of seven squares shows
+_FITS = 1.2  # times the expected cost: a law that fits
+_LOST = 3.0  # times the expected cost: a law for which no grid is refined
 _MOST_ROUNDS = 6  # of selection per level
 _MOST_STEPS = 6  # of Gauss and Newton per round
 _SHORTEST = 8  # samples of a run
@@ -161,6 +165,8 @@ class _State:
     """Where the fit stands.
 
     `unresolved` are the quadrature errors per run, (n - 1, d): defects the grid cannot avoid.
+    `excused` is what these errors add to minus twice the log-density of the defects: with it, laws on
+    different grids compare.
     """
 
     grids: list[Grid]
@@ -170,6 +176,7 @@ class _State:
     coefficients: FloatArray  # (n_terms, d)
     support: BoolArray  # (d, n_terms)
     cost: float = np.inf
+    excused: float = 0.0
 
 
 class _Engine:
@@ -194,6 +201,7 @@ class _Engine:
         self.n_samples = len(states)
         self.grids = [_grid(run, self.step, include_time) for run in pieces]
         self.penalty = np.log(self.n_samples) + 2 * np.log(self.p) if penalty is None else penalty
+        self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
         self.path: list[Candidate] = []
 
     # -- the model of the noise ----------------------------------------------------
@@ -225,24 +233,33 @@ class _Engine:
 
     def marginal(
         self, runs: list[Linearized], support: BoolArray | None = None
-    ) -> tuple[FloatArray, FloatArray, list[tuple[BandedInformation, Sensitivities]]]:
-        """Eliminate the trajectories: precision and gradient of the coefficients."""
+    ) -> tuple[FloatArray, FloatArray, float, list[tuple[BandedInformation, Sensitivities]]]:
+        """Eliminate the trajectories.
+
+        Returns the precision and the gradient of the coefficients, the cost, and what
+        leads back to the trajectories.
+        """
         eliminated = [_eliminate(run, support) for run in runs]
         S = np.sum([e[0] for e in eliminated], axis=0)
         gradient = np.sum([e[1] for e in eliminated], axis=0)
-        return S, gradient, [e[2] for e in eliminated]
+        return S, gradient, sum(e[2] for e in eliminated), [e[3] for e in eliminated]
 
-    def search(self, state: _State, level: float) -> InformationSearch:
+    def search(self, state: _State, level: float, open_to: BoolArray) -> InformationSearch:
         """Return the normal equations of all candidate terms."""
-        S, gradient, _ = self.marginal(self.linearize(state, level))
-        b = S @ state.coefficients.T.ravel() - gradient
-        return InformationSearch(S, b, self.allowed.ravel())
+        S, gradient, cost, _ = self.marginal(self.linearize(state, level))
+        xi = state.coefficients.T.ravel()
+        b = S @ xi - gradient
+        return InformationSearch(S, b, open_to.ravel(), offset=cost + xi @ (b - gradient))
 
     def with_support(self, state: _State, search: InformationSearch, flat: BoolArray) -> _State:
         """Move to a support and the coefficients the normal equations give it."""
         xi = search.solve(flat)[0].reshape(self.d, self.p)
         support = flat.reshape(self.d, self.p) & (xi != 0)
         return replace(state, coefficients=np.ascontiguousarray(xi.T), support=support)
+
+    def price(self, cost: float) -> float:
+        """Return what a term must improve the cost by: more where the law misfits the data."""
+        return float(self.penalty * max(1.0, cost / self.n_measured))
 
     # -- one support ---------------------------------------------------------------
 
@@ -257,7 +274,7 @@ class _Engine:
             gain, cost, state = cost - new, new, moved
             if gain < 0.1 + 1e-5 * cost:
                 break
-        return replace(state, cost=cost)
+        return replace(state, cost=cost, excused=self.excused(state, runs, level))
 
     def _moved(
         self, state: _State, runs: list[Linearized], cost: float, level: float
@@ -281,7 +298,7 @@ class _Engine:
     ) -> tuple[FloatArray, list[FloatArray]]:
         """Return the Gauss-Newton step of coefficients (n_terms, d) and trajectories."""
         support = state.support
-        S, gradient, parts = self.marginal(runs, support)
+        S, gradient, _, parts = self.marginal(runs, support)
         width = max(int(support.sum(axis=1).max()), 1)
         used = np.concatenate([np.arange(width) < row.sum() for row in support])
         step = np.zeros(len(gradient))
@@ -306,20 +323,30 @@ class _Engine:
             grids.append(grid)
             xs.append(x)
             added += len(where)
-        return self.measured_errors(replace(state, grids=grids, x=xs)), added
+        return self.measured_errors(replace(state, grids=grids, x=xs), 0.0), added
 
-    def measured_errors(self, state: _State) -> _State:
-        """Measure what the grids cannot resolve at this law."""
+    def measured_errors(self, state: _State, level: float) -> _State:
+        """Measure what the grids cannot resolve at this law.
+
+        At the first levels also where the trajectory misses the data: there, the law is not
+        known yet, or too fast for the samples.
+        """
         blank = [np.zeros((len(x) - 1, self.d)) for x in state.x]
         runs = self.linearize(replace(state, unresolved=blank), 1.0)
         errors = [grid.quadrature_error(run.f) for grid, run in zip(state.grids, runs, strict=True)]
+        if level > _UNKNOWN:
+            misses = [
+                _excess(x - grid.y, state.sigma)
+                for x, grid in zip(state.x, state.grids, strict=True)
+            ]
+            errors = [np.maximum(e, m) for e, m in zip(errors, misses, strict=True)]
         return replace(state, unresolved=errors)
 
     def resolve(self, state: _State, level: float) -> _State:
         """Refine the grids until the law is resolved."""
         most = 8 * self.n_samples
         for _ in range(6):
-            if sum(len(x) for x in state.x) > most:
+            if sum(len(x) for x in state.x) > most or state.cost > _LOST * self.n_measured:
                 break
             finer, added = self.refined(state)
             if not added:
@@ -340,26 +367,72 @@ class _Engine:
         slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
         self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
         errors = [
-            grid.quadrature_error(slope) for grid, slope in zip(self.grids, slopes, strict=True)
+            grid.quadrature_error(slope) + _excess(v - grid.y, self.sigma)
+            for grid, slope, v in zip(self.grids, slopes, x, strict=True)
         ]
         nothing = np.zeros((self.d, self.p), dtype=bool)
         state = _State(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
-        search = self.search(state, 1.0)
-        return self.with_support(state, search, search.best(self.penalty))
+        return state
 
     def run(self, state: _State) -> _State:
         """Lower the defects level by level; at each, select until the support stays.
 
-        The noise is estimated anew when the law is known, and once more at the end.
+        The first levels are tried with simple terms alone and with all of them. The noise is
+        estimated anew when the law is known, and once more at the end.
         """
         *levels, last = self.levels()
-        for level in levels:
-            if level < 0.25:
-                state = self.resolve(state, level)
-            state = self.selected(state, level)
+        early, late = levels[:2], levels[2:]
+        tries: list[_State] = []
+        for simple in self.simplicities():
+            tries.append(self.descended(state, early, simple))
+            if self.settled(tries[-1], early[-1]):
+                break
+        state = min(tries, key=self.judged)
+        for level in [*early[-1:], *late]:
+            state = self.selected(self.resolve(state, level), level, self.allowed)
         for _ in range(2):
-            state = self.selected(self.with_noise(state, last), last)
+            state = self.selected(self.with_noise(state, last), last, self.allowed)
         return state
+
+    def descended(self, state: _State, levels: list[float], open_to: BoolArray) -> _State:
+        """Start from no law, and select among some terms at the first levels."""
+        search = self.search(state, 1.0, open_to)
+        price = self.price(search.path()[0][1])
+        state = self.with_support(state, search, search.best(price))
+        for k, level in enumerate(levels):
+            if k:
+                state = self.resolve(state, level)
+            state = self.selected(state, level, open_to)
+        return state
+
+    def settled(self, state: _State, level: float) -> bool:
+        """Say whether the law fits the data, and no term at all would still be changed."""
+        if state.cost > _FITS * self.n_measured:
+            return False
+        search = self.search(state, level, self.allowed)
+        found = search.improved(state.support.ravel(), self.price(state.cost))
+        return bool((found == state.support.ravel()).all())
+
+    def judged(self, state: _State) -> float:
+        """Return cost and penalties: smaller is better."""
+        cost = state.cost + state.excused
+        return cost + self.price(state.cost) * float(state.support.sum())
+
+    def excused(self, state: _State, runs: list[Linearized], level: float) -> float:
+        """Return the log-ratio of the variances granted to the defects with and without errors."""
+        blank = [np.zeros_like(error) for error in state.unresolved]
+        base = self.defect_scale(replace(state, unresolved=blank), level)
+        return -sum(
+            float(np.log(run.weight * scale.ravel() ** 2).sum())
+            for run, scale in zip(runs, base, strict=True)
+        )
+
+    def simplicities(self) -> list[BoolArray]:
+        """Return nested sets of terms: of two factors at most, of three, all."""
+        factors = np.array([sum(self.table.factors(j).values()) for j in range(self.p)])
+        factors[np.array(self.table.names) == "1"] = 0
+        sets = [self.allowed & (factors <= most) for most in (2, 3)] + [self.allowed]
+        return [s for s, after in pairwise([*sets, None]) if after is None or (s != after).any()]
 
     def with_noise(self, state: _State, level: float) -> _State:
         """Estimate the noise from the misfit, with the degrees of freedom it has left."""
@@ -381,28 +454,28 @@ class _Engine:
         """Return the levels that differ from the last."""
         last = np.minimum(_LAST[0] * self.step * self.speed, _LAST[1] * self.sigma)
         reach = float((last / (self.step * self.speed)).min())
-        levels = [level for level in _LEVELS[:-1] if level > reach]
+        levels = [level for level in _LEVELS[:-1] if level > reach] or [2 * reach]
         while levels[-1] > 8 * reach:
             levels.append(levels[-1] / 5)
         return [*levels, 0.0]
 
-    def selected(self, state: _State, level: float) -> _State:
-        """Relax and select in turn until the support stays; the cheapest that was met."""
+    def selected(self, state: _State, level: float, open_to: BoolArray) -> _State:
+        """Relax and select in turn until the support stays; the best that was met."""
         met: dict[bytes, _State] = {}
         for _ in range(_MOST_ROUNDS):
-            state = self.measured_errors(self.relax(state, level))
+            state = self.measured_errors(self.relax(state, level), level)
             met[state.support.tobytes()] = state
-            search = self.search(state, level)
-            best = search.best(self.penalty, state.support.ravel())
+            search = self.search(state, level, open_to)
+            best = search.best(self.price(state.cost), state.support.ravel())
             if best.tobytes() in met:
                 break
             state = self.with_support(state, search, best)
-        return min(met.values(), key=lambda s: s.cost + self.penalty * s.support.sum())
+        return min(met.values(), key=self.judged)
 
     def estimate(self, state: _State) -> JointEstimate:
         """Read covariance, noise and smoothed trajectories off the last linearisation."""
         runs = self.linearize(state, 0.0)
-        S, _, parts = self.marginal(runs)
+        S, _, _, parts = self.marginal(runs)
         flat = state.support.ravel()
         covariance = _inverse_scaled(S[np.ix_(flat, flat)])
         variances = [
@@ -434,11 +507,11 @@ class _Engine:
 
 def _eliminate(
     run: Linearized, support: BoolArray | None
-) -> tuple[FloatArray, FloatArray, tuple[BandedInformation, Sensitivities]]:
+) -> tuple[FloatArray, FloatArray, float, tuple[BandedInformation, Sensitivities]]:
     info, B = run.information(), run.sensitivities(support)
     G, b = B.products(run.r, run.weight)
-    reduction, gradient = info.eliminated(run.rows, run.J, run.weight, B)
-    return G - reduction, b - gradient, (info, B)
+    reduction, gradient, cost = info.eliminated(run.rows, run.J, run.weight, B)
+    return G - reduction, b - gradient, run.cost - cost, (info, B)
 
 
 def _back(
@@ -448,6 +521,21 @@ def _back(
     shift = B.applied(step)
     gradient = info.gradient + info.coupling(run.rows, run.J, run.weight, shift)
     return -info.solve(gradient).reshape(run.x.shape)
+
+
+def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArray:
+    """Return by how much a smoothed run misses its data, per interval; 0 if by noise alone."""
+    seen = np.isfinite(misfit)
+    kernel = np.ones(window)
+    out = np.empty((len(misfit) - 1, misfit.shape[1]))
+    for i, (square, here) in enumerate(
+        zip(np.where(seen, misfit, 0.0).T ** 2, seen.T, strict=True)
+    ):
+        count = np.maximum(np.convolve(here, kernel, mode="same"), 1.0)
+        mean = np.convolve(square, kernel, mode="same") / count
+        excess = np.sqrt(np.where(mean > _CHANCE * sigma[i] ** 2, mean, 0.0))
+        out[:, i] = np.maximum(excess[1:], excess[:-1])
+    return out
 
 
 def _solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:

@@ -128,7 +128,7 @@ class BandedInformation:
 
     def eliminated(
         self, first: IntArray, J: FloatArray, weight: FloatArray, B: Sensitivities
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[FloatArray, FloatArray, float]:
         """Return what elimination takes from the normal equations of the parameters.
 
         Parameters
@@ -144,6 +144,8 @@ class BandedInformation:
             ``R' H^-1 R``, with ``R = J' W B``: subtract it from ``B' W B``.
         gradient : ndarray of shape (n_parameters,)
             ``R' H^-1 g``: subtract it from ``B' W r``.
+        cost : float
+            ``g' H^-1 g``: subtract it from the weighted sum of squares.
         """
         n, width = self.band.shape
         h, m = width - 1, B.n_parameters
@@ -161,7 +163,7 @@ class BandedInformation:
             kernel.forward(self.band, low, work[: h + high - low])
             total += rows.T @ rows
             work[:h] = work[high - low : high - low + h].copy()
-        return total[:m, :m], total[:m, m]
+        return total[:m, :m], total[:m, m], float(total[m, m])
 
     def coupling(
         self, first: IntArray, J: FloatArray, weight: FloatArray, shift: FloatArray

@@ -25,6 +25,8 @@ class InformationSearch:
     b : ndarray of shape (n,)
     allowed, kept : ndarray of bool, shape (n,), optional
         Terms that may enter, and terms that must stay.
+    offset : float, default=0.0
+        The misfit of no term at all.
 
     Notes
     -----
@@ -38,6 +40,7 @@ class InformationSearch:
         b: FloatArray,
         allowed: BoolArray | None = None,
         kept: BoolArray | None = None,
+        offset: float = 0.0,
     ) -> None:
         diagonal = np.diag(S)
         usable = diagonal > 1e-300
@@ -48,6 +51,7 @@ class InformationSearch:
         self._T = np.zeros((n + 1, n + 1))
         self._T[:n, :n] = S / np.outer(self.lengths, self.lengths)
         self._T[:n, n] = self._T[n, :n] = b / self.lengths
+        self._T[n, n] = offset
 
     def swept(self, support: BoolArray) -> tuple[FloatArray, BoolArray]:
         """Return the tableau swept on a support, without terms that repeat others."""

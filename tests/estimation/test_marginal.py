@@ -37,13 +37,14 @@ def residuals():
 def test_marginal_normal_equations_equal_the_dense_schur_complement(residuals):
     info, (first, J, r, weight, B), (dense_J, dense_B, H, g) = residuals
     info.factor()
-    reduction, gradient = info.eliminated(first, J, weight, B)
+    reduction, gradient, cost = info.eliminated(first, J, weight, B)
     G, b = B.products(r, weight)
     R = dense_J.T @ (weight[:, None] * dense_B)
     expected = dense_B.T @ (weight[:, None] * dense_B) - R.T @ np.linalg.solve(H, R)
     np.testing.assert_allclose(G - reduction, expected, rtol=1e-10, atol=1e-10)
     right = dense_B.T @ (weight * r) - R.T @ np.linalg.solve(H, g)
     np.testing.assert_allclose(b - gradient, right, rtol=1e-10, atol=1e-10)
+    assert cost == pytest.approx(g @ np.linalg.solve(H, g))
     step = np.linspace(-1, 1, 6)
     back = info.gradient + info.coupling(first, J, weight, B.applied(step))
     np.testing.assert_allclose(back, g + R @ step, atol=1e-11)
@@ -67,7 +68,7 @@ def test_long_trajectories_are_eliminated_in_stretches_without_a_seam():
     info.add(first, J, np.zeros(len(first)), weight)
     info.add_direct(np.zeros(n), np.ones(n))
     info.factor()
-    reduction, _ = info.eliminated(first, J, weight, B)
+    reduction, _, _ = info.eliminated(first, J, weight, B)
     R = np.column_stack([info.coupling(first, J, weight, column) for column in B.columns.T])
     solved = np.column_stack([info.solve(column) for column in R.T])
     np.testing.assert_allclose(reduction, R.T @ solved, rtol=1e-10)
@@ -90,7 +91,7 @@ def test_a_linear_gaussian_model_gives_the_kalman_smoother():
 
 
 def _smoothed_by_kalman(F, Q, R, y):
-    """Rauch, Tung and Striebel, from a nearly flat prior."""
+    """Smooth backwards after filtering, from a nearly flat prior."""
     n, I2 = len(y), np.eye(2)
     m, P, means, covs = np.zeros(2), 1e9 * I2, [], []
     predicted = []
