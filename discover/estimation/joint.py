@@ -18,7 +18,7 @@ from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
 from discover.problems.scales import noise_level
 from discover.regression import Candidate, Estimate
-from discover.typing import BoolArray, FloatArray
+from discover.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["JointEstimate", "JointFit"]
 
@@ -26,6 +26,7 @@ _LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 
 _LAST = (0.01, 0.1)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
+_PRICES = (1.0, 4.0)  # of a term at the start, in penalties
 _UNKNOWN = 0.2  # level above which the law is not trusted
 _CHANCE = 3.0  # times the variance of the noise: more than the mean of seven squares shows
 _FITS = 1.2  # times the expected cost: a law that fits
@@ -65,8 +66,10 @@ class JointFit(BaseEstimator):
         Standard deviation of the measurement noise, per state, in its units; by default
         estimated from the data.
     penalty : float, optional
-        What a term must improve minus twice the log-likelihood by; by default the extended
-        Bayesian criterion, ``log(n_samples) + 2 log(n_terms)``.
+        What a term must improve minus twice the log-likelihood by; by default
+        ``log(n_samples) + 2 log(n)``, the extended Bayesian criterion (Chen and Chen,
+        Biometrika 95 (2008) 759-771), where `n` is the number of candidates with as many
+        factors or fewer: of two terms that explain the data alike, the simpler one is taken.
 
     Notes
     -----
@@ -165,8 +168,8 @@ class _State:
     """Where the fit stands.
 
     `unresolved` are the quadrature errors per run, (n - 1, d): defects the grid cannot avoid.
-    `excused` is what these errors add to minus twice the log-density of the defects: with it, laws on
-    different grids compare.
+    `excused` is what these errors add to minus twice the log-density of the defects: with it,
+    laws on different grids compare.
     """
 
     grids: list[Grid]
@@ -200,7 +203,10 @@ class _Engine:
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
         self.grids = [_grid(run, self.step, include_time) for run in pieces]
-        self.penalty = np.log(self.n_samples) + 2 * np.log(self.p) if penalty is None else penalty
+        self.factors = _factors(table)
+        rivals = np.array([(self.factors <= own).sum() for own in self.factors])
+        each = np.log(self.n_samples) + 2 * np.log(rivals)
+        self.penalty = np.tile(each if penalty is None else np.full(self.p, penalty), self.d)
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
         self.path: list[Candidate] = []
 
@@ -257,9 +263,9 @@ class _Engine:
         support = flat.reshape(self.d, self.p) & (xi != 0)
         return replace(state, coefficients=np.ascontiguousarray(xi.T), support=support)
 
-    def price(self, cost: float) -> float:
-        """Return what a term must improve the cost by: more where the law misfits the data."""
-        return float(self.penalty * max(1.0, cost / self.n_measured))
+    def price(self, cost: float) -> FloatArray:
+        """Return what each term must improve the cost by: more where the law misfits the data."""
+        return self.penalty * max(1.0, cost / self.n_measured)
 
     # -- one support ---------------------------------------------------------------
 
@@ -384,8 +390,8 @@ class _Engine:
         early, late = levels[:2], levels[2:]
         tries: list[_State] = []
         for simple in self.simplicities():
-            tries.append(self.descended(state, early, simple))
-            if self.settled(tries[-1], early[-1]):
+            tries += [self.descended(s, early, simple) for s in self.started(state, simple)]
+            if self.settled(min(tries, key=self.judged), early[-1]):
                 break
         state = min(tries, key=self.judged)
         for level in [*early[-1:], *late]:
@@ -394,11 +400,15 @@ class _Engine:
             state = self.selected(self.with_noise(state, last), last, self.allowed)
         return state
 
-    def descended(self, state: _State, levels: list[float], open_to: BoolArray) -> _State:
-        """Start from no law, and select among some terms at the first levels."""
+    def started(self, state: _State, open_to: BoolArray) -> list[_State]:
+        """Regress on some terms at the smoothed trajectories, at several prices of a term."""
         search = self.search(state, 1.0, open_to)
-        price = self.price(search.path()[0][1])
-        state = self.with_support(state, search, search.best(price))
+        price = self.price(search.full_misfit())
+        supports = {s.tobytes(): s for s in (search.best(k * price) for k in _PRICES)}
+        return [self.with_support(state, search, support) for support in supports.values()]
+
+    def descended(self, state: _State, levels: list[float], open_to: BoolArray) -> _State:
+        """Select among some terms at the first levels."""
         for k, level in enumerate(levels):
             if k:
                 state = self.resolve(state, level)
@@ -416,7 +426,7 @@ class _Engine:
     def judged(self, state: _State) -> float:
         """Return cost and penalties: smaller is better."""
         cost = state.cost + state.excused
-        return cost + self.price(state.cost) * float(state.support.sum())
+        return cost + float(self.price(state.cost)[state.support.ravel()].sum())
 
     def excused(self, state: _State, runs: list[Linearized], level: float) -> float:
         """Return the log-ratio of the variances granted to the defects with and without errors."""
@@ -429,9 +439,7 @@ class _Engine:
 
     def simplicities(self) -> list[BoolArray]:
         """Return nested sets of terms: of two factors at most, of three, all."""
-        factors = np.array([sum(self.table.factors(j).values()) for j in range(self.p)])
-        factors[np.array(self.table.names) == "1"] = 0
-        sets = [self.allowed & (factors <= most) for most in (2, 3)] + [self.allowed]
+        sets = [self.allowed & (self.factors <= most) for most in (2, 3)] + [self.allowed]
         return [s for s, after in pairwise([*sets, None]) if after is None or (s != after).any()]
 
     def with_noise(self, state: _State, level: float) -> _State:
@@ -521,6 +529,12 @@ def _back(
     shift = B.applied(step)
     gradient = info.gradient + info.coupling(run.rows, run.J, run.weight, shift)
     return -info.solve(gradient).reshape(run.x.shape)
+
+
+def _factors(table: TermTable) -> IntArray:
+    """Return how many factors each term is a product of; 0 for the constant."""
+    factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
+    return np.where(np.array(table.names) == "1", 0, factors)
 
 
 def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArray:

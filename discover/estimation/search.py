@@ -16,7 +16,7 @@ class InformationSearch:
     """Normal equations ``S xi = b`` whose noise is known, and supports judged by them.
 
     The misfit of a support is ``-b_s' S_ss^-1 b_s``, minus twice the log-likelihood up to a
-    constant; a support costs its misfit plus a penalty per term.
+    constant; a support costs its misfit plus the penalties of its terms.
 
     Parameters
     ----------
@@ -71,33 +71,40 @@ class InformationSearch:
         errors[inside] = np.sqrt(np.maximum(-np.diag(T)[:n][inside], 0)) / self.lengths[inside]
         return xi, errors, float(T[n, n])
 
-    def path(self, start: BoolArray | None = None) -> list[tuple[BoolArray, float]]:
-        """Return the supports of backward elimination with their misfits."""
-        T, inside = self.swept(self.allowed if start is None else start)
-        misfit, support = float(T[-1, -1]), inside.copy()
-        n = int(inside.sum())
+    def full_misfit(self) -> float:
+        """Return the misfit of all terms together."""
+        return float(self.swept(self.allowed)[0][-1, -1])
+
+    def pruned(self, support: BoolArray, penalty: FloatArray) -> BoolArray:
+        """Return the cheapest support on the way of backward elimination from a support."""
+        T, inside = self.swept(support | self.kept)
+        found, n = inside.copy(), int(inside.sum())
         removed, losses = np.empty(n, dtype=np.int64), np.empty(n)
-        steps = kernel.backward_path(T, inside, self.kept, removed, losses)
-        found = [(support.copy(), misfit)]
-        for j, loss in zip(removed[:steps], losses[:steps], strict=True):
-            support[j] = False
-            misfit += loss
-            found.append((support.copy(), misfit))
+        steps = kernel.backward_path(T, inside, self.kept, penalty, removed, losses)
+        total = np.cumsum(losses[:steps])
+        if steps and total.min() < 0:
+            found[removed[: int(np.argmin(total)) + 1]] = False
         return found
 
-    def improved(self, support: BoolArray, penalty: float) -> BoolArray:
-        """Return the support at the end of all additions, removals and swaps that pay."""
+    def improved(self, support: BoolArray, penalty: FloatArray) -> BoolArray:
+        """Return the support at the end of all additions, removals and swaps that pay.
+
+        Parameters
+        ----------
+        support : ndarray of bool, shape (n,)
+        penalty : ndarray of shape (n,)
+            What each term must improve the misfit by.
+        """
         T, inside = self.swept(support | self.kept)
-        kernel.improve(T, inside, self.kept, self.allowed, penalty, _DEPENDENT, 4 * len(support))
+        most = 4 * len(support)
+        kernel.improve(T, inside, self.kept, self.allowed, penalty, _DEPENDENT, most)
         return inside
 
-    def best(self, penalty: float, start: BoolArray | None = None) -> BoolArray:
+    def best(self, penalty: FloatArray, start: BoolArray | None = None) -> BoolArray:
         """Return the best support found, backwards from all terms and from `start`."""
-        path = self.path()
-        costs = [misfit + penalty * support.sum() for support, misfit in path]
-        candidates = [path[int(np.argmin(costs))][0]]
+        candidates = [self.pruned(self.allowed, penalty)]
         if start is not None:
             candidates.append(start)
         ends = [self.improved(candidate, penalty) for candidate in candidates]
-        totals = [self.solve(end)[2] + penalty * end.sum() for end in ends]
+        totals = [self.solve(end)[2] + penalty[end].sum() for end in ends]
         return ends[int(np.argmin(totals))]

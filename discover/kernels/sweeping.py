@@ -28,37 +28,37 @@ def sweep(T, k, sign):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def best_addition(T, inside, allowed, tolerance):
-    """Return the term outside whose entry gains most, and its gain."""
+def best_addition(T, inside, allowed, penalty, tolerance):
+    """Return the term outside whose entry gains most, net of its penalty, and that gain."""
     m = T.shape[0] - 1
-    best, most = -1, 0.0
+    best, most = -1, -np.inf
     for j in range(m):
         if not inside[j] and allowed[j] and T[j, j] > tolerance:
-            gain = T[j, m] * T[j, m] / T[j, j]
+            gain = T[j, m] * T[j, m] / T[j, j] - penalty[j]
             if gain > most:
                 best, most = j, gain
     return best, most
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def best_removal(T, inside, kept):
-    """Return the term inside whose removal costs least, and its cost."""
+def best_removal(T, inside, kept, penalty):
+    """Return the term inside whose removal costs least, net of its penalty, and that cost."""
     m = T.shape[0] - 1
     best, least = -1, np.inf
     for j in range(m):
         if inside[j] and not kept[j]:
-            loss = T[j, m] * T[j, m] / -T[j, j]
+            loss = T[j, m] * T[j, m] / -T[j, j] - penalty[j]
             if loss < least:
                 best, least = j, loss
     return best, least
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def backward_path(T, inside, kept, removed, losses):
-    """Remove the cheapest term again and again; write terms and losses, return how many."""
+def backward_path(T, inside, kept, penalty, removed, losses):
+    """Remove the cheapest term again and again; write terms and net losses, return how many."""
     steps = 0
     while steps < removed.shape[0]:
-        j, loss = best_removal(T, inside, kept)
+        j, loss = best_removal(T, inside, kept, penalty)
         if j < 0:
             return steps
         sweep(T, j, -1.0)
@@ -70,7 +70,7 @@ def backward_path(T, inside, kept, removed, losses):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def improve(T, inside, kept, allowed, penalty, tolerance, most_moves):
-    """Add, remove and swap terms while ``misfit + penalty * terms`` falls.
+    """Add, remove and swap terms while the misfit plus the penalties falls.
 
     `T` is the tableau swept on `inside`; both are changed. Returns the number of moves.
     """
@@ -78,27 +78,27 @@ def improve(T, inside, kept, allowed, penalty, tolerance, most_moves):
     moves = 0
     trial = np.empty_like(T)
     while moves < most_moves:
-        add, gain = best_addition(T, inside, allowed, tolerance)
-        drop, loss = best_removal(T, inside, kept)
-        if add >= 0 and gain > penalty and gain - penalty >= penalty - loss:
+        add, gain = best_addition(T, inside, allowed, penalty, tolerance)
+        drop, loss = best_removal(T, inside, kept, penalty)
+        if add >= 0 and gain > 0.0 and gain >= -loss:
             sweep(T, add, 1.0)
             inside[add] = True
             moves += 1
             continue
-        if drop >= 0 and loss < penalty:
+        if drop >= 0 and loss < 0.0:
             sweep(T, drop, -1.0)
             inside[drop] = False
             moves += 1
             continue
-        out, into, most = -1, -1, 1e-6 * penalty
+        out, into, most = -1, -1, 1e-6
         for j in range(m):
             if not inside[j] or kept[j]:
                 continue
-            loss = T[j, m] * T[j, m] / -T[j, j]
+            loss = T[j, m] * T[j, m] / -T[j, j] - penalty[j]
             trial[:] = T
             sweep(trial, j, -1.0)
             inside[j] = False
-            add, gain = best_addition(trial, inside, allowed, tolerance)
+            add, gain = best_addition(trial, inside, allowed, penalty, tolerance)
             inside[j] = True
             if add >= 0 and add != j and gain - loss > most:
                 out, into, most = j, add, gain - loss

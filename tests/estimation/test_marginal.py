@@ -199,7 +199,7 @@ def test_search_finds_the_best_of_all_supports():
             exact = np.linalg.lstsq(X[:, support], y)[0]
             np.testing.assert_allclose(search.solve(support)[0][support], exact, atol=1e-8)
     best = min(costs, key=costs.get)
-    found = search.best(8.0)
+    found = search.best(np.full(n, 8.0))
     assert int(sum(2**j for j in np.flatnonzero(found))) == best
 
 
@@ -208,7 +208,7 @@ def test_search_honours_terms_that_must_stay_and_must_not_enter():
     X = rng.normal(size=(50, 4))
     y = X @ np.array([2.0, 0, 0, 1])
     allowed, kept = np.array([True, True, True, False]), np.array([False, True, False, False])
-    found = InformationSearch(X.T @ X, X.T @ y, allowed, kept).best(5.0)
+    found = InformationSearch(X.T @ X, X.T @ y, allowed, kept).best(np.full(4, 5.0))
     assert found[0]
     assert found[1]
     assert not found[3]
