@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from discover.estimation import JointFit, refine
+from discover.estimation import JointFit, joint_fit_warranted, refine
 from discover.exceptions import DataError, DataWarning
 from discover.interop import as_regressor
 from discover.interop.dask import is_dask
@@ -55,6 +55,7 @@ class _Sindy(StreamingFits, BaseEstimator):
     """What continuous and discrete identification share."""
 
     _kind: Kind = "continuous"
+    method_: str
     order: int = 1
 
     library: Any
@@ -376,9 +377,15 @@ class _Sindy(StreamingFits, BaseEstimator):
         """Return the equations once there are any, else the parameters."""
         if not hasattr(self, "symbolic_"):
             return str(super().__repr__(N_CHAR_MAX))
-        told = [*self.left_out_, *self.identifiability_.notes()]
+        told = [*self.left_out_, *self._remarks()]
         notes = "".join(f"\n({note})" for note in told)
         return repr(self.symbolic_) + notes
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Return what else the reader of the equations should know."""
+        if not hasattr(self, "statistics_"):
+            return (self.method_,)
+        return tuple(self.identifiability_.notes())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         if not hasattr(self, "symbolic_"):
@@ -401,11 +408,13 @@ class SINDy(_Sindy):
         optimizers of pysindy and linear regressors of scikit-learn, see
         :class:`ForeignRegressor`.
     method : {"auto", "weak", "derivative", "joint"}, form, or differentiator, default="auto"
-        How the law is confronted with the data: the weak form ("auto", "weak", or a
+        How the law is confronted with the data: the weak form ("weak" or a
         :class:`WeakForm`), estimated derivatives ("derivative" for fourth-order
         differences, or any differentiator of this package, pysindy or ``derivative``), or
         trajectories estimated together with the law ("joint" or a :class:`JointFit`), which
-        is the method for noisy data.
+        is the method for noisy data. "auto" is "joint" where no regressor is given, the data
+        are noisy, dense and many, and the library is not too large; else it is "weak".
+        ``method_`` says which, and why.
     names, control_names : sequence of str, optional
         Names of the states and controls, where the data have none.
     controls : sequence of str or int, optional
@@ -429,6 +438,8 @@ class SINDy(_Sindy):
         Coefficients, covariance, and the path of models that were compared.
     regressor_, library_ : fitted copies
     form_ : the form that posed the problem
+    method_ : str
+        The method that was used; of a joint fit chosen by "auto", also why.
     left_out_ : tuple of str
         Which data were not used, and why.
     identifiability_ : IdentifiabilityReport
@@ -502,26 +513,29 @@ class SINDy(_Sindy):
         table: TermTable,
         allowed: BoolArray | None,
     ) -> tuple[Any, Estimate]:
-        engine = self._engine()
+        engine, self.method_ = self._engine(runs, table)
         if engine is None:
             return super()._identified(runs, problem, table, allowed)
+        if hasattr(self, "statistics_"):
+            del self.statistics_  # of an earlier fit by another method
         estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
         return engine, estimate
 
-    def _engine(self) -> JointFit | None:
-        """Return the joint fit, if that is the method."""
-        if isinstance(self.method, JointFit):
-            engine: JointFit = clone(self.method)
-        elif isinstance(self.method, str) and self.method == "joint":
-            engine = JointFit()
-        else:
-            return None
+    def _engine(self, runs: Sequence[Trajectory], table: TermTable) -> tuple[JointFit | None, str]:
+        """Return the joint fit, if that is the method or the noise warrants it, and why."""
+        method = self.method
+        if isinstance(method, str) and method == "auto":
+            free = self.regressor is None and self.order == 1
+            reason = joint_fit_warranted(runs, table) if free else None
+            return (None, "weak") if reason is None else (JointFit(), f"joint fit: {reason}")
+        if not isinstance(method, JointFit) and method != "joint":
+            return None, method if isinstance(method, str) else type(method).__name__
         if self.regressor is not None or self.order != 1:
             raise ValueError(
                 "SINDy: method='joint' selects its terms itself and needs order=1; got "
                 f"regressor={self.regressor!r}, order={self.order!r}. Leave them out."
             )
-        return engine
+        return (clone(method) if isinstance(method, JointFit) else JointFit()), "joint fit"
 
     @property
     def smoothed_(self) -> list[Trajectory]:

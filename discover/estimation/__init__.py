@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discover.estimation.joint import JointEstimate, JointFit
+from discover.estimation.joint import JointEstimate, JointFit, joint_fit_warranted
 from discover.estimation.matching import Refinement, refine
 
-__all__ = ["JointEstimate", "JointFit", "Refinement", "refine"]
+__all__ = ["JointEstimate", "JointFit", "Refinement", "joint_fit_warranted", "refine"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from tqdm import tqdm
 
 from discover.estimation.collocation import Grid, Linearized, linearize
 from discover.estimation.marginal import BandedInformation, Sensitivities
@@ -16,14 +19,14 @@ from discover.estimation.smoothing_start import smoothed_start
 from discover.exceptions import DataError
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
-from discover.problems.scales import noise_level
+from discover.problems.scales import noise_level, spread, time_scale
 from discover.regression import Candidate, Estimate
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["JointEstimate", "JointFit"]
+__all__ = ["JointEstimate", "JointFit", "joint_fit_warranted"]
 
 _LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 0 is the last
-_LAST = (0.01, 0.1)  # at the end: of a step of the trajectory, and of the noise
+_LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
 _PRICES = (1.0, 4.0)  # of a term at the start, in penalties
@@ -34,6 +37,10 @@ _LOST = 3.0  # times the expected cost: a law for which no grid is refined
 _MOST_ROUNDS = 6  # of selection per level
 _MOST_STEPS = 6  # of Gauss and Newton per round
 _SHORTEST = 8  # samples of a run
+# where the joint fit is chosen by itself
+_NOISY = 1e-3  # noise, relative to the spread
+_DENSE = 20.0  # samples in a period of the fastest state
+_FEWEST_SAMPLES, _MOST_SAMPLES, _MOST_COEFFICIENTS = 200, 200_000, 700
 _LONGEST_GAP = 10.0  # sampling intervals that the law may bridge
 _LEAST_NOISE = 1e-6  # of the spread: the accuracy of the collocation
 
@@ -68,14 +75,15 @@ class JointFit(BaseEstimator):
     penalty : float, optional
         What a term must improve minus twice the log-likelihood by; by default
         ``log(n_samples) + 2 log(n)``, the extended Bayesian criterion (Chen and Chen,
-        Biometrika 95 (2008) 759-771), where `n` is the number of candidates with as many
-        factors or fewer: of two terms that explain the data alike, the simpler one is taken.
+        Biometrika 95 (2008) 759-771), where `n` is the number of candidates, over all
+        equations, with as many factors or fewer: of two terms that explain the data alike, the
+        simpler one is taken.
 
     Notes
     -----
     Minimises ``|x - y|^2 / sigma^2 + |D(x, xi)|^2 / q^2``, where D are the defects of implicit
-    collocation of order six, and q is lowered to a hundredth of a step of the trajectory or a
-    tenth of the noise. This is weak-constraint 4D-Var over states and coefficients, or
+    collocation of order six, and q is lowered to a thousandth of a step of the trajectory or a
+    hundredth of the noise. This is weak-constraint 4D-Var over states and coefficients, or
     total least squares with the errors where they are: in the states. At every trajectory
     all states are eliminated, which leaves normal equations for all candidate terms, with the
     marginal precision of their coefficients; supports are searched there, by additions,
@@ -121,7 +129,8 @@ class JointFit(BaseEstimator):
         pieces = _pieces(runs)
         sigma = self._noise(pieces)
         engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
-        state = engine.run(engine.start())
+        with engine.progress:
+            state = engine.run(engine.start())
         return engine.estimate(state)
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
@@ -134,6 +143,34 @@ class JointFit(BaseEstimator):
                 f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
             )
         return sigma
+
+
+def joint_fit_warranted(runs: Sequence[Trajectory], table: TermTable) -> str | None:
+    """Say why data call for the joint fit, or return None.
+
+    Parameters
+    ----------
+    runs : sequence of Trajectory
+    table : TermTable
+
+    Returns
+    -------
+    str or None
+        None for clean data, for data too few or too coarse to be smoothed, and for libraries
+        so large that the fit would take minutes.
+    """
+    d, n = runs[0].n_states, sum(len(run) for run in runs)
+    if n < _FEWEST_SAMPLES or d * table.n_terms > _MOST_COEFFICIENTS or n > _MOST_SAMPLES:
+        return None
+    pieces = [piece for run in runs for piece in run.segments() if len(piece) >= _SHORTEST]
+    if not pieces:
+        return None
+    sigma, wide = noise_level(pieces), spread(pieces)
+    share = float(np.max(sigma[wide > 0] / wide[wide > 0], initial=0.0))
+    dense = time_scale(pieces, sigma) >= _DENSE * max(pieces, key=len).dt
+    if not (share > _NOISY and dense):
+        return None
+    return f"the noise is about {share:.1g} of the spread"
 
 
 def _noise_level(pieces: Sequence[Trajectory]) -> FloatArray:
@@ -204,11 +241,13 @@ class _Engine:
         self.n_samples = len(states)
         self.grids = [_grid(run, self.step, include_time) for run in pieces]
         self.factors = _factors(table)
-        rivals = np.array([(self.factors <= own).sum() for own in self.factors])
+        rivals = self.d * np.array([(self.factors <= max(own, 1)).sum() for own in self.factors])
         each = np.log(self.n_samples) + 2 * np.log(rivals)
         self.penalty = np.tile(each if penalty is None else np.full(self.p, penalty), self.d)
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
         self.path: list[Candidate] = []
+        # on stderr, and only where that is a terminal
+        self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
 
     # -- the model of the noise ----------------------------------------------------
 
@@ -255,7 +294,7 @@ class _Engine:
         S, gradient, cost, _ = self.marginal(self.linearize(state, level))
         xi = state.coefficients.T.ravel()
         b = S @ xi - gradient
-        return InformationSearch(S, b, open_to.ravel(), offset=cost + xi @ (b - gradient))
+        return InformationSearch(S, b, open_to.ravel(), offset=cost + float(xi @ (b - gradient)))
 
     def with_support(self, state: _State, search: InformationSearch, flat: BoolArray) -> _State:
         """Move to a support and the coefficients the normal equations give it."""
@@ -389,16 +428,28 @@ class _Engine:
         *levels, last = self.levels()
         early, late = levels[:2], levels[2:]
         tries: list[_State] = []
-        for simple in self.simplicities():
-            tries += [self.descended(s, early, simple) for s in self.started(state, simple)]
-            if self.settled(min(tries, key=self.judged), early[-1]):
-                break
-        state = min(tries, key=self.judged)
-        for level in [*early[-1:], *late]:
-            state = self.selected(self.resolve(state, level), level, self.allowed)
-        for _ in range(2):
-            state = self.selected(self.with_noise(state, last), last, self.allowed)
-        return state
+        best = None
+        try:
+            for simple in self.simplicities():
+                for first in self.started(state, simple):
+                    tries.append(self.descended(first, early, simple))
+                best = min(tries, key=self.judged)
+                if self.settled(best, early[-1]):
+                    break
+            for level in [*early[-1:], *late]:
+                best = self.selected(self.resolve(best or state, level), level, self.allowed)
+            for _ in range(2):
+                best = self.selected(self.with_noise(best or state, last), last, self.allowed)
+        except KeyboardInterrupt:
+            if best is None and not tries:
+                raise
+            best = best or tries[-1]
+            warnings.warn(
+                "JointFit: interrupted; the law is the best so far, its intervals are too wide.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return best or state
 
     def started(self, state: _State, open_to: BoolArray) -> list[_State]:
         """Regress on some terms at the smoothed trajectories, at several prices of a term."""
@@ -440,7 +491,8 @@ class _Engine:
     def simplicities(self) -> list[BoolArray]:
         """Return nested sets of terms: of two factors at most, of three, all."""
         sets = [self.allowed & (self.factors <= most) for most in (2, 3)] + [self.allowed]
-        return [s for s, after in pairwise([*sets, None]) if after is None or (s != after).any()]
+        different = [s for s, after in pairwise(sets) if (s != after).any()]
+        return [*different, sets[-1]]
 
     def with_noise(self, state: _State, level: float) -> _State:
         """Estimate the noise from the misfit, with the degrees of freedom it has left."""
@@ -463,22 +515,30 @@ class _Engine:
         last = np.minimum(_LAST[0] * self.step * self.speed, _LAST[1] * self.sigma)
         reach = float((last / (self.step * self.speed)).min())
         levels = [level for level in _LEVELS[:-1] if level > reach] or [2 * reach]
-        while levels[-1] > 8 * reach:
-            levels.append(levels[-1] / 5)
+        while levels[-1] > 40 * reach:
+            levels.append(levels[-1] / 20)
         return [*levels, 0.0]
 
     def selected(self, state: _State, level: float, open_to: BoolArray) -> _State:
         """Relax and select in turn until the support stays; the best that was met."""
         met: dict[bytes, _State] = {}
         for _ in range(_MOST_ROUNDS):
+            self.progress.update()
             state = self.measured_errors(self.relax(state, level), level)
             met[state.support.tobytes()] = state
             search = self.search(state, level, open_to)
+            self.path.append(self.candidate(state, level))
             best = search.best(self.price(state.cost), state.support.ravel())
             if best.tobytes() in met:
                 break
             state = self.with_support(state, search, best)
         return min(met.values(), key=self.judged)
+
+    def candidate(self, state: _State, level: float) -> Candidate:
+        """Record a law that was compared: its level stands for the threshold."""
+        terms = tuple((int(i), int(j)) for i, j in np.argwhere(state.support))
+        misfit = state.cost / self.n_measured
+        return Candidate(None, terms, level, misfit, self.judged(state))
 
     def estimate(self, state: _State) -> JointEstimate:
         """Read covariance, noise and smoothed trajectories off the last linearisation."""

@@ -88,3 +88,26 @@ def test_a_regressor_beside_the_joint_fit_is_refused(clean):
         SINDy(method=JointFit(noise=-1.0)).fit(clean, TIMES)
     with pytest.raises(AttributeError, match="smoothed trajectories"):
         _ = SINDy().fit(clean, TIMES).smoothed_
+
+
+def test_noisy_data_get_the_joint_fit_by_themselves_and_clean_ones_do_not(clean):
+    rough = SINDy().fit(noisy(clean, 0.05, 5), TIMES)
+    assert rough.method_.startswith("joint fit: the noise is about 0.0")
+    assert "joint fit" in repr(rough)
+    smooth = SINDy().fit(clean, TIMES)
+    assert smooth.method_ == "weak"
+    assert "joint" not in repr(smooth)
+
+
+def test_an_interrupted_fit_keeps_the_best_law_so_far(clean, monkeypatch):
+    from sklearn.exceptions import ConvergenceWarning
+
+    from discover.estimation import joint
+
+    def interrupt(self, state, level):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(joint._Engine, "with_noise", interrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        found = SINDy(method="joint").fit(noisy(clean, 0.05, 1), TIMES)
+    np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
