@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from discover.dynamics import Simulation
 from discover.observations import Trajectory, as_trajectories
 from discover.plotting.style import DATA, LAW, label, make_panels, tidy
+from discover.problems import noise_level, time_scale
 from discover.symbolic import SymbolicModel
-from discover.typing import FloatArray
+from discover.validation.following import Follower
 
 __all__ = ["follow", "plot_simulation"]
 
@@ -57,7 +57,7 @@ def plot_simulation(
     """
     law: SymbolicModel = getattr(model, "symbolic_", model)
     runs = _runs(model, law, X, t, u)
-    shape = (law.n_states, len(runs))
+    shape = (len(Follower(law, runs[0], "plot_simulation").columns), len(runs))
     panels = make_panels(*shape) if axes is None else _given_panels(axes, shape)
     for column, run in zip(panels.T, runs, strict=True):
         _draw(column, law, run)
@@ -87,26 +87,6 @@ def _runs(model: Any, law: SymbolicModel, X: Any, t: Any, u: Any) -> list[Trajec
     return as_trajectories(X, t, u, owner="plot_simulation", **options)
 
 
-def _states(law: SymbolicModel, run: Trajectory) -> list[int]:
-    """Return the columns of the states of the law."""
-    return _columns(law.state_names, run.state_names, "x", "X", "states")
-
-
-def _columns(
-    wanted: Sequence[str], there: Sequence[str], prefix: str, owner: str, what: str
-) -> list[int]:
-    """Find columns by name, or by position where the data came without names."""
-    if set(wanted) <= set(there):
-        return [there.index(name) for name in wanted]
-    unnamed = all(name == f"{prefix}{i}" for i, name in enumerate(there))
-    if unnamed and len(there) == len(wanted):
-        return list(range(len(wanted)))
-    raise ValueError(
-        f"plot_simulation: {owner} must have the {what} {list(wanted)} of the law; "
-        f"got {list(there)}."
-    )
-
-
 # -- simulating --------------------------------------------------------------------
 
 
@@ -118,30 +98,19 @@ def follow(law: SymbolicModel, run: Trajectory) -> Simulation:
     ValueError
         If no sample is complete, or states or controls of the law are not in the run.
     """
-    complete = np.flatnonzero(run.complete)
-    if not len(complete):
-        raise ValueError("plot_simulation: needs one sample without NaN to start from; got none.")
-    start = int(complete[0])
-    times = run.times[start:]
+    follower = Follower(law, run, "plot_simulation")
+    first = follower.first
+    times = run.times[first:]
+    pieces = [piece for piece in run.segments() if len(piece) > 2] or [run]
+    noise = noise_level(pieces)
+    period = time_scale(pieces, noise)
+    window = follower.warm_up(len(times), period) if len(follower.observed) < law.n_states else 1
+    spread = np.nanstd(follower.values, axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    x0 = follower.start(first, spread, noise[follower.columns], window)
     if law.kind == "continuous":
         times = np.union1d(times, np.linspace(times[0], times[-1], _FINE))
-    x0 = run.states[start, _states(law, run)]
-    return law.simulate(x0, times, _controls(law, run, times), on_failure="warn")
-
-
-def _controls(law: SymbolicModel, run: Trajectory, times: FloatArray) -> FloatArray | None:
-    """Read the controls at these times, on straight lines across missing ones."""
-    if not law.n_controls:
-        return None
-    columns = _columns(law.control_names, run.control_names, "u", "u", "controls")
-    given = np.empty((len(run), 0)) if run.controls is None else run.controls[:, columns]
-    known = np.isfinite(given)
-    return np.column_stack(
-        [
-            np.interp(times, run.times[ok], value[ok])
-            for ok, value in zip(known.T, given.T, strict=True)
-        ]
-    )
+    return follower.simulate(x0, times, on_failure="warn")
 
 
 # -- drawing -----------------------------------------------------------------------
@@ -149,11 +118,11 @@ def _controls(law: SymbolicModel, run: Trajectory, times: FloatArray) -> FloatAr
 
 def _draw(column: NDArray[Any], law: SymbolicModel, run: Trajectory) -> None:
     """Draw one run into one axes per state."""
-    found, where = follow(law, run), _states(law, run)
+    found, follower = follow(law, run), Follower(law, run, "plot_simulation")
     step = -(-len(run) // _MOST_POINTS)
     size = DATA["markersize"] * min(1.0, (_LOOSE / len(run)) ** 0.5)
     points = {**DATA, "markersize": max(size, 1.2), "label": "data"}
-    for axes, name, j in zip(column, law.state_names, where, strict=True):
+    for axes, name, j in zip(column, follower.names, follower.columns, strict=True):
         axes.plot(run.times[::step], run.states[::step, j], **points)
         axes.plot(found.times, found[name], label="law", **LAW)
         axes.set_ylabel(label(name, run.state_units[j] or law.units.get(name)))

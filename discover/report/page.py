@@ -12,7 +12,7 @@ import numpy as np
 from discover.report.contents import Contents, equations_html
 from discover.symbolic import SymbolicModel
 from discover.symbolic.digits import round_number, text_number
-from discover.symbolic.export_mathml import mathml_name, mathml_terms
+from discover.symbolic.export_mathml import mathml_left, mathml_name, mathml_terms
 from discover.symbolic.text import coefficient_unit, units_line
 from discover.validation import Validation
 
@@ -173,7 +173,7 @@ def _coefficients(law: SymbolicModel) -> str:
         )
         unit = coefficient_unit(law, i, k)
         rows.append(
-            f"<tr><td>{mathml_name(law.target_names[i])}</td><td>{term}</td>"
+            f"<tr><td>{mathml_left(law, i)}</td><td>{term}</td>"
             f'<td class="number">{sign}{_e(text_number(number))}</td>'
             f'<td class="bar">{_error_bar(value, error)}</td>'
             f'<td class="number wide">{interval}</td><td class="unit">{_e(unit or "")}</td></tr>'

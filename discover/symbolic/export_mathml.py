@@ -20,7 +20,7 @@ from discover.symbolic.text import equation_unit
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
 
-__all__ = ["MathEquation", "mathml_equations", "mathml_name", "mathml_terms"]
+__all__ = ["MathEquation", "mathml_equations", "mathml_left", "mathml_name", "mathml_terms"]
 
 _FUNCTIONS = {
     oc.SIGN: "sgn", oc.EXP: "exp", oc.LOG: "ln", oc.SIN: "sin", oc.COS: "cos", oc.TAN: "tan",
@@ -69,7 +69,7 @@ def mathml_equations(model: SymbolicModel) -> list[MathEquation]:
     terms = mathml_terms(model)
     said = [i for i in range(len(model.target_names)) if i not in model.velocities]
     return [
-        MathEquation(_math(_left_side(model, i)), _signed(model, i, terms), equation_unit(model, i))
+        MathEquation(mathml_left(model, i), _signed(model, i, terms), equation_unit(model, i))
         for i in said
     ]
 
@@ -88,6 +88,11 @@ def mathml_terms(model: SymbolicModel) -> list[str]:
         "" if _constant_of(table, slot) == 1.0 else _held(writer.texts[slot], _PRODUCT)
         for slot in table.outputs.tolist()
     ]
+
+
+def mathml_left(model: SymbolicModel, target: int) -> str:
+    """Return the left side of an equation: a derivative, a next value, a step or a value."""
+    return _math(_left_side(model, target))
 
 
 def mathml_name(name: str) -> str:
@@ -149,7 +154,8 @@ def _name(name: str, dots: int = 0, step: str = "") -> str:
             below = [digits] if digits else []
             below += [_symbol(part) or part for part in tail.split("_")[1:]]
     if dots and base.count("<") == 2 and len(html.unescape(base[4:-5])) > 1:
-        base = f"<msup>{base}<mo>{_PRIMES[dots]}</mo></msup>"  # no dot is as wide as a word
+        # no dot is as wide as a word
+        base = f'<mrow>{base}<mo lspace="0" rspace="0">{_PRIMES[dots]}</mo></mrow>'
     elif dots:
         base = f'<mover accent="true">{base}<mo>{_DOTS[dots]}</mo></mover>'
     below += [step] if step else []

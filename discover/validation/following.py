@@ -36,8 +36,9 @@ def matching_columns(
     unnamed = all(name == f"{prefix}{i}" for i, name in enumerate(there))
     if unnamed and len(there) == len(wanted):
         return list(range(len(wanted)))
+    where = "X" if prefix == "x" else prefix
     raise ValueError(
-        f"{owner}: the data must have the {what} {list(wanted)} of the law; got {list(there)}."
+        f"{owner}: {where} must have the {what} {list(wanted)} of the law; got {list(there)}."
     )
 
 

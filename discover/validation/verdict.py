@@ -295,7 +295,9 @@ def _on_bands(f: _Facts) -> list[Reason]:
         )
         said.append(Reason("note" if close else "doubt", "bands", text, f.coverage))
     else:
-        said.append(Reason("good", "bands", text + ".", f.coverage))
+        few = f.n_independent < _FEWEST_SAMPLES
+        text += f", about {f.n_independent:.0f} independent times." if few else "."
+        said.append(Reason("note" if few else "good", "bands", text, f.coverage))
     if f.n_lost:
         text = f"{f.n_lost} of {f.n_draws} laws drawn within the error bars diverge."
         kind: Kind = "doubt" if f.n_lost > 0.1 * f.n_draws else "note"

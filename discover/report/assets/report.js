@@ -152,7 +152,7 @@
         const times = panel.kind === "envelope" ? panel.t : data.t.concat(panel.t);
         const id = `clip${drawn++}`;
         list.push(chart(parent, {
-          x: extent([times]), y: padded(shown, 0.06), height: last ? 190 : 164,
+          x: padded(extent([times]), 0.012), y: padded(shown, 0.06), height: last ? 190 : 164,
           xlabel: last ? page.time : "", ylabel: state.label, alt: `${state.name} over time`,
           draw: (svg, X, Y, box) => {
             const clip = make(make(svg, "defs"), "clipPath", { id });
@@ -235,7 +235,7 @@
     const last = j === page.residuals.length - 1;
     const values = item.y ? [item.y] : [item.low, item.high];
     chart(left, {
-      x: extent([item.t]), y: padded(extent([...values, [-3, 3]]), 0.05), height: 150,
+      x: padded(extent([item.t]), 0.012), y: padded(extent([...values, [-3, 3]]), 0.05), height: 150,
       xlabel: last ? page.time : "", ylabel: item.name, alt: `Residuals of ${item.name} over time`,
       draw: (svg, X, Y, box) => {
         make(svg, "rect", { class: "grey", x: box.left, width: Math.max(box.right - box.left, 1), y: Y(2), height: Y(-2) - Y(2) });
