@@ -138,7 +138,8 @@ class Simulation(NDArrayOperatorsMixin):
 
         Returns
         -------
-        low, high : ndarray of shape (n_times, n_states)
+        low : ndarray of shape (n_times, n_states)
+        high : ndarray of shape (n_times, n_states)
             What the uncertainty of the coefficients (and of the start) does to the run; the
             noise of a measurement comes on top. See :meth:`quantile`.
         """

@@ -136,8 +136,9 @@ class Follower:
 
         Parameters
         ----------
-        x0, x0_error : ndarray of shape (n_states,)
+        x0 : ndarray of shape (n_states,)
         times : ndarray of shape (n_times,)
+        x0_error : ndarray of shape (n_states,)
         noise : ndarray of shape (n_observed,)
             Standard deviation of the measurements, on top of the spread of the laws.
         n_draws : int

@@ -29,8 +29,9 @@ def hold_out(
 
     Returns
     -------
-    train, test : list of Trajectory
+    train : list of Trajectory
         Views of the same memory. Runs too short to be cut only teach.
+    test : list of Trajectory
 
     Raises
     ------
