@@ -56,7 +56,7 @@ def _shared_support(
     groups: list[NormalEquations], target: int, p: int, criterion: Criterion
 ) -> BoolArray:
     """Return the support of one target that the groups together like best."""
-    active = np.logical_and.reduce([group.usable for group in groups])
+    active: BoolArray = np.all([group.usable for group in groups], axis=0)
     best, chosen = np.inf, active
     while True:
         terms = np.flatnonzero(active)
