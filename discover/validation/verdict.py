@@ -231,19 +231,20 @@ def _on_baselines(f: _Facts) -> list[Reason]:
     ours, theirs = float(np.sqrt(np.mean(f.nrmse**2))), best.nrmse
     if not np.isfinite(theirs) or not np.isfinite(ours):
         return []
+    ratio = ours / theirs if theirs else np.nan
     text = f"Error of the free run {ours:.2g} standard deviations, best baseline ({best.name})"
     text += f" {theirs:.2g}"
     floor = float(np.sqrt(np.mean((f.noise / f.spread) ** 2)))
     if ours < theirs:
-        return [Reason("note", "baseline", text + ".", ours / theirs)]
+        return [Reason("note", "baseline", text + ".", ratio)]
     if ours < 1.2 * floor or ours < _EXACT:
-        return [Reason("note", "baseline", f"{text}; noise is {floor:.2g}.", ours / theirs)]
+        return [Reason("note", "baseline", f"{text}; noise is {floor:.2g}.", ratio)]
     return [
         Reason(
             "bad",
             "baseline",
             f"No better than a trivial model: {text[0].lower()}{text[1:]}.",
-            ours / theirs,
+            ratio,
         )
     ]
 

@@ -155,6 +155,16 @@ def test_what_the_user_can_put_right_is_named_and_exits_with_two(arguments, said
     assert "unexpected" not in err
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_data_that_never_change_have_a_law_and_no_defect(tmp_path, capsys):
+    rows = "".join(f"{k},0\n" for k in range(41))
+    (tmp_path / "a.csv").write_text(f"t,x\n{rows}", encoding="utf-8")
+    status, out, err = run(capsys, "fit", tmp_path / "a.csv")
+    assert status == 0
+    assert "x' =  0" in out
+    assert "'x' never changes" in err
+
+
 def test_nothing_is_fitted_when_the_answer_could_not_be_written(tank, capsys):
     status, out, err = run(capsys, "fit", tank, "--out", tank)
     assert (status, out) == (2, "")
