@@ -24,7 +24,6 @@ _EVERY_SAMPLE = 1_500  # samples that are all drawn
 _BINS = 500  # stretches of an envelope
 _CLOSE_UP = 300  # samples of the detail
 _FINE = 400  # times at which a law is drawn between sparse samples
-_MOST_DRAWS = 60
 _CONTEXT = 2.0  # how much of the training data is drawn before what was held out
 _MOST_RESIDUALS = 1_000
 
