@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -188,8 +191,27 @@ def open_mat(path: Path) -> ArraySource:
 
 
 def _mat(path: Path) -> dict[str, NDArray[Any]]:
+    """Read in a process of its own: SciPy's compiled reader can crash on a broken file."""
+    code = "import sys; from discover.observations.readers import arrays; arrays.convert_mat()"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "arrays.npz"
+        command = [sys.executable, "-c", code, os.path.abspath(path), str(target)]
+        variables = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path),
+        }
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() if done.returncode == 1 else []
+            raise ValueError(lines[-1] if lines else "the reader crashed; the file is damaged")
+        return _npz(target)
+
+
+def convert_mat() -> None:
+    """Turn the MATLAB file of the command line into an npz file, for `open_mat`."""
     from scipy.io import loadmat, whosmat
 
+    path, target = map(Path, sys.argv[1:])
     held = whosmat(path)
     refuse_large(path, sum(8 * int(np.prod(shape, dtype=object)) for _, shape, _ in held))
     content = loadmat(path, struct_as_record=False, squeeze_me=False)
@@ -197,7 +219,7 @@ def _mat(path: Path) -> dict[str, NDArray[Any]]:
     for name, value in content.items():
         if not name.startswith("__"):
             _flatten(name, value, arrays, _DEEPEST)
-    return arrays
+    np.savez(target, **{k: v for k, v in arrays.items() if not v.dtype.hasobject})  # type: ignore[arg-type]
 
 
 def _flatten(name: str, value: Any, arrays: dict[str, NDArray[Any]], depth: int) -> None:
