@@ -44,8 +44,8 @@ class WeakConstraint4DVar(Assimilator):
     observations. The normal equations are banded, with half band ``2 n_states - 1``, and are
     solved by the kernels of the joint fit of states and coefficients; the spread is the
     square root of the diagonal of their inverse. The cost of a step is
-    O(n_times n_states**3). The forecast that is reported is that from the previous state of
-    the path. For linear problems this is the Kalman smoother [1]_.
+    O(n_times n_states**3). The forecast that is reported is that from the previous state
+    of the path. For linear problems this is the Kalman smoother [1]_.
 
     References
     ----------

@@ -10,11 +10,11 @@ from discover.bench.rows import Row, format_table
 __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
 NAMES = (
-    "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports", "files",
-    "refine", "streaming",
+    "assimilation", "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports",
+    "files", "refine", "streaming",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
-LONG = ("chaos", "regression")
+LONG = ("chaos", "twins", "regression")
 
 
 def measure(name: str, *, quick: bool = False) -> list[Row]:
