@@ -14,7 +14,7 @@ NAMES = (
     "files", "refine", "streaming",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
-LONG = ("chaos", "twins", "regression")
+LONG = ("chaos", "regression", "twins")
 
 
 def measure(name: str, *, quick: bool = False) -> list[Row]:

@@ -234,7 +234,7 @@ def drifting_parameter(duration: float, *, seed: int) -> tuple[FloatArray, Float
         truth.append(x)
     y = np.array(truth) + rng.normal(size=(len(times), 3))
     found = EnsembleKalmanFilter(
-        "etkf", 20, rotate=True, model_noise=[0.0, 0.0, 0.0, 0.01], random_state=seed
+        "etkf", 20, rotate=True, model_noise=[0.0, 0.0, 0.0, 0.004], random_state=seed
     ).assimilate(
         lorenz63(), None, 1.0, y, times, initial=([*y[0], 26.0], [1.0, 1.0, 1.0, 9.0]),
         parameters={"rho": ("y", "x")}, dt=0.01,
@@ -243,10 +243,15 @@ def drifting_parameter(duration: float, *, seed: int) -> tuple[FloatArray, Float
 
 
 def _drift(duration: float) -> Row:
-    worst = []
+    size, inside = [], []
     for seed in range(3):
         times, error = drifting_parameter(duration, seed=seed)
-        worst.append(float(np.sqrt(np.mean(error[times > 0.1 * duration] ** 2))))
+        late = np.abs(error[times > 0.1 * duration])
+        size.append(float(np.sqrt(np.mean(late**2))))
+        inside.append(float(np.mean(late <= 0.02)))
     name = f"assimilation: rho from 28 to 32 in {duration:g} time units, relative error"
-    detail = "root mean square after a tenth of the time, the worst of 3 seeds"
-    return Row(name, max(worst), "", detail, "<= 0.02")
+    detail = (
+        "root mean square after a tenth of the time, the worst of 3 seeds; "
+        f"within 2 % at {100 * min(inside):.1f} % of the times or more"
+    )
+    return Row(name, max(size), "", detail, "<= 0.02")

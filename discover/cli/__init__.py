@@ -17,7 +17,9 @@ from discover.cli.boundary import run
 __all__ = ["COMMANDS", "app", "main"]
 
 # in the order of --help
-COMMANDS = ("look", "fit", "show", "simulate", "validate", "systems", "demo", "doctor", "bench")
+COMMANDS = (
+    "look", "fit", "show", "simulate", "validate", "assimilate", "systems", "demo", "doctor", "bench",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
