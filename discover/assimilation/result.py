@@ -37,6 +37,9 @@ class Assimilation:
         forecast and observation errors are as assumed.
     n_observed : ndarray of int, shape (n_times,)
     state_names : tuple of str
+    inflation : ndarray of shape (n_times,)
+        What an adaptive inflation had learned; 1 for the others.
+    n_members : int
     ensembles, forecasts : ndarray of shape (n_times, n_members, n_states), optional
         With ``keep="ensembles"``.
     rmse, forecast_rmse : ndarray of shape (n_times,), optional
@@ -45,9 +48,6 @@ class Assimilation:
         Of the analysis against the truth, mean over states.
     ranks : ndarray of int, shape (n_times, n_states), optional
         Members of the forecast below the truth.
-    inflation : ndarray of shape (n_times,)
-        What an adaptive inflation had learned; 1 for the others.
-    n_members : int
     replaced : int
         Members that blew up and were replaced.
     message : str
