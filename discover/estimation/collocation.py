@@ -58,16 +58,20 @@ class Grid:
         Controls and, perhaps, time: inputs of the law that are no unknowns.
     y : ndarray of shape (n, d)
         Measurements; NaN where none was made.
+    distrusted : ndarray of bool, shape (n, d), optional
+        Measurements that are taken for outliers.
     """
 
     times: FloatArray
     known: FloatArray
     y: FloatArray
+    distrusted: BoolArray | None = None
 
     @cached_property
     def measured(self) -> BoolArray:
-        """Where there is a measurement."""
-        return np.isfinite(self.y)
+        """Where there is a measurement that counts."""
+        seen = np.isfinite(self.y)
+        return seen if self.distrusted is None else seen & ~self.distrusted
 
     @cached_property
     def stencils(self) -> tuple[IntArray, FloatArray]:
@@ -114,7 +118,10 @@ class Grid:
         middle = np.clip(middle, 2 * low - high, 2 * high - low)  # a wild law must not throw it far
         times = np.insert(self.times, i + 1, 0.5 * (self.times[i] + self.times[i + 1]))
         known = np.insert(self.known, i + 1, 0.5 * (self.known[i] + self.known[i + 1]), axis=0)
-        grid = Grid(times, known, np.insert(self.y, i + 1, np.nan, axis=0))
+        doubts = self.distrusted
+        if doubts is not None:
+            doubts = np.insert(doubts, i + 1, False, axis=0)
+        grid = Grid(times, known, np.insert(self.y, i + 1, np.nan, axis=0), doubts)
         return grid, np.insert(x, i + 1, middle, axis=0)
 
 

@@ -29,6 +29,8 @@ _LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 
 _LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
+_ISOLATED, _OUTLYING = 8.0, 5.0  # distances of outliers, from neighbours and from the law
+_MOST_OUTLIERS = 0.2  # share of the samples
 _PRICES = (1.0, 4.0)  # of a term at the start, in penalties
 _UNKNOWN = 0.2  # level above which the law is not trusted
 _CHANCE = 3.0  # times the variance of the noise: more than the mean of seven squares shows
@@ -87,7 +89,9 @@ class JointFit(BaseEstimator):
     total least squares with the errors where they are: in the states. At every trajectory
     all states are eliminated, which leaves normal equations for all candidate terms, with the
     marginal precision of their coefficients; supports are searched there, by additions,
-    removals and swaps. Grids are refined where the law is faster than the samples.
+    removals and swaps. Grids are refined where the law is faster than the samples. Samples
+    more than five standard deviations of the noise from the trajectory do not count: at
+    first those that stand alone among their neighbours, later what the law says.
     """
 
     def __init__(
@@ -239,7 +243,8 @@ class _Engine:
         self.sigma = np.maximum(sigma, self.least)
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
-        self.grids = [_grid(run, self.step, include_time) for run in pieces]
+        grids = [_grid(run, self.step, include_time) for run in pieces]
+        self.grids = [replace(g, distrusted=_isolated(g.y, self.sigma)) for g in grids]
         self.factors = _factors(table)
         rivals = self.d * np.array([(self.factors <= max(own, 1)).sum() for own in self.factors])
         each = np.log(self.n_samples) + 2 * np.log(rivals)
@@ -381,7 +386,7 @@ class _Engine:
         errors = [grid.quadrature_error(run.f) for grid, run in zip(state.grids, runs, strict=True)]
         if level > _UNKNOWN:
             misses = [
-                _excess(x - grid.y, state.sigma)
+                _excess(_misfit(grid, x), state.sigma)
                 for x, grid in zip(state.x, state.grids, strict=True)
             ]
             errors = [np.maximum(e, m) for e, m in zip(errors, misses, strict=True)]
@@ -405,14 +410,18 @@ class _Engine:
         """Smooth the states one by one, and regress their increments on all terms."""
         times = [grid.times for grid in self.grids]
         columns = [
-            smoothed_start(times, [grid.y[:, i] for grid in self.grids], float(self.sigma[i]))
+            smoothed_start(
+                times,
+                [np.where(grid.measured, grid.y, np.nan)[:, i] for grid in self.grids],
+                float(self.sigma[i]),
+            )
             for i in range(self.d)
         ]
         x = [np.column_stack(run) for run in zip(*columns, strict=True)]
         slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
         self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
         errors = [
-            grid.quadrature_error(slope) + _excess(v - grid.y, self.sigma)
+            grid.quadrature_error(slope) + _excess(_misfit(grid, v), self.sigma)
             for grid, slope, v in zip(self.grids, slopes, x, strict=True)
         ]
         nothing = np.zeros((self.d, self.p), dtype=bool)
@@ -436,6 +445,7 @@ class _Engine:
                 best = min(tries, key=self.judged)
                 if self.settled(best, early[-1]):
                     break
+            best = self.with_trust(best or state)
             for level in [*early[-1:], *late]:
                 best = self.selected(self.resolve(best or state, level), level, self.allowed)
             for _ in range(2):
@@ -496,9 +506,21 @@ class _Engine:
 
     def with_noise(self, state: _State, level: float) -> _State:
         """Estimate the noise from the misfit, with the degrees of freedom it has left."""
+        state = self.with_trust(state)
         runs = self.linearize(state, level)
         variances = [run.information().variances().reshape(run.x.shape) for run in runs]
         return replace(state, sigma=np.maximum(self.noise_of(state, runs, variances), self.least))
+
+    def with_trust(self, state: _State) -> _State:
+        """Take for outliers what is far from the trajectory, and nothing else."""
+        doubts = [
+            np.abs(_filled_misfit(grid, x)) > _OUTLYING * state.sigma
+            for grid, x in zip(state.grids, state.x, strict=True)
+        ]
+        if np.mean(np.concatenate(doubts)) > _MOST_OUTLIERS:
+            return state  # so many: it is the law that is wrong
+        grids = [replace(g, distrusted=d) for g, d in zip(state.grids, doubts, strict=True)]
+        return replace(state, grids=grids)
 
     def noise_of(
         self, state: _State, runs: list[Linearized], variances: list[FloatArray]
@@ -595,6 +617,37 @@ def _factors(table: TermTable) -> IntArray:
     """Return how many factors each term is a product of; 0 for the constant."""
     factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
     return np.where(np.array(table.names) == "1", 0, factors)
+
+
+def _misfit(grid: Grid, x: FloatArray) -> FloatArray:
+    """Return the trajectory less the measurements; NaN where none counts."""
+    return np.where(grid.measured, x - grid.y, np.nan)
+
+
+def _filled_misfit(grid: Grid, x: FloatArray) -> FloatArray:
+    """Return the trajectory less all measurements, zero where none was made."""
+    return np.where(np.isfinite(grid.y), x - grid.y, 0.0)
+
+
+def _isolated(y: FloatArray, sigma: FloatArray, window: int = 7) -> BoolArray:
+    """Find single samples far from all others around them, shape (n, d).
+
+    Far is eight times the median distance of the neighbours from their median, or of the
+    noise. Samples of a short spike may be among them; they are looked at again when the law is
+    known.
+    """
+    far = np.zeros(y.shape, dtype=bool)
+    for i, column in enumerate(y.T):
+        rows = np.flatnonzero(np.isfinite(column))
+        if len(rows) < window:
+            continue
+        padded = np.pad(column[rows], window // 2, mode="edge")
+        around = np.lib.stride_tricks.sliding_window_view(padded, window)
+        middle = np.median(around, axis=1)
+        reach = np.median(np.abs(around - middle[:, None]), axis=1) / 0.6745
+        distance = np.abs(column[rows] - middle)
+        far[rows, i] = distance > _ISOLATED * np.maximum(reach, sigma[i])
+    return far
 
 
 def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArray:

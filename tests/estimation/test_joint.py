@@ -111,3 +111,14 @@ def test_an_interrupted_fit_keeps_the_best_law_so_far(clean, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         found = SINDy(method="joint").fit(noisy(clean, 0.05, 1), TIMES)
     np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
+
+
+def test_outliers_change_neither_the_law_nor_the_noise(clean):
+    rng = np.random.default_rng(6)
+    data = noisy(clean, 0.01, 6)
+    wrong = rng.random(data.shape) < 0.05
+    wild = data + 10 * clean.std(axis=0) * rng.standard_normal(data.shape)
+    found = SINDy(method="joint").fit(np.where(wrong, wild, data), TIMES)
+    np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
+    noise = found.estimate_.measurement_noise / clean.std(axis=0)
+    np.testing.assert_allclose(noise, 0.01, rtol=0.1)
