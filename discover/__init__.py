@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from discover.dynamics import Simulation as Simulation
     from discover.estimation import JointFit as JointFit
     from discover.estimation import Refinement as Refinement
+    from discover.estimation import ReweightedWeakForm as ReweightedWeakForm
     from discover.estimation import refine as refine
     from discover.interop import BlockedSplit as BlockedSplit
     from discover.interop import ForeignRegressor as ForeignRegressor
@@ -71,6 +72,7 @@ _HOMES = {
     "PolynomialLibrary": "discover.libraries",
     "RauchTungStriebel": "discover.problems",
     "ReducedLibrary": "discover.libraries",
+    "ReweightedWeakForm": "discover.estimation",
     "Refinement": "discover.estimation",
     "RelevanceVectorRegressor": "discover.regression",
     "SINDy": "discover.sindy",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from discover.estimation import JointFit, joint_fit_warranted, refine
+from discover.estimation import JointFit, ReweightedWeakForm, joint_fit_warranted, refine
 from discover.exceptions import DataError, DataWarning
 from discover.interop import as_regressor
 from discover.interop.dask import is_dask
@@ -407,12 +407,14 @@ class SINDy(_Sindy):
         :class:`RelevanceVectorRegressor` is the better choice for large libraries. Also
         optimizers of pysindy and linear regressors of scikit-learn, see
         :class:`ForeignRegressor`.
-    method : {"auto", "weak", "derivative", "joint"}, form, or differentiator, default="auto"
+    method : {"auto", "weak", "wendy", "derivative", "joint"}, form, differentiator or engine
         How the law is confronted with the data: the weak form ("weak" or a
         :class:`WeakForm`), estimated derivatives ("derivative" for fourth-order
         differences, or any differentiator of this package, pysindy or ``derivative``), or
         trajectories estimated together with the law ("joint" or a :class:`JointFit`), which
-        is the method for noisy data. "auto" is "joint" where no regressor is given, the data
+        is the method for noisy data. "wendy" or a
+        :class:`ReweightedWeakForm` is the weak form with the covariance of its rows, and
+        much faster. "auto" is "joint" where no regressor is given, the data
         are noisy, dense and many, and the library is not too large; else it is "weak".
         ``method_`` says which, and why.
     names, control_names : sequence of str, optional
@@ -491,16 +493,15 @@ class SINDy(_Sindy):
     def _form(self) -> Any:
         method = self.method
         if isinstance(method, str):
-            forms = {
-                "auto": WeakForm, "weak": WeakForm, "derivative": StrongForm, "joint": WeakForm
-            }  # fmt: skip
+            weak = dict.fromkeys(("auto", "weak", "wendy", "joint"), WeakForm)
+            forms: dict[str, type[WeakForm | StrongForm]] = {**weak, "derivative": StrongForm}
             if method not in forms:
                 raise ValueError(
                     f"SINDy: method must be one of {list(forms)}, a form or a differentiator; "
                     f"got {method!r}."
                 )
             return forms[method]()
-        if isinstance(method, JointFit):
+        if isinstance(method, JointFit | ReweightedWeakForm):
             return WeakForm()
         if hasattr(method, "pose") and not isinstance(method, type):
             return clone(method)
@@ -521,21 +522,29 @@ class SINDy(_Sindy):
         estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
         return engine, estimate
 
-    def _engine(self, runs: Sequence[Trajectory], table: TermTable) -> tuple[JointFit | None, str]:
-        """Return the joint fit, if that is the method or the noise warrants it, and why."""
+    def _engine(
+        self, runs: Sequence[Trajectory], table: TermTable
+    ) -> tuple[JointFit | ReweightedWeakForm | None, str]:
+        """Return the iterated engine that the method or the noise asks for, and why."""
         method = self.method
         if isinstance(method, str) and method == "auto":
             free = self.regressor is None and self.order == 1
             reason = joint_fit_warranted(runs, table) if free else None
             return (None, "weak") if reason is None else (JointFit(), f"joint fit: {reason}")
-        if not isinstance(method, JointFit) and method != "joint":
+        engine: JointFit | ReweightedWeakForm
+        if isinstance(method, JointFit | ReweightedWeakForm):
+            engine = clone(method)
+        elif isinstance(method, str) and method in ("joint", "wendy"):
+            engine = JointFit() if method == "joint" else ReweightedWeakForm()
+        else:
             return None, method if isinstance(method, str) else type(method).__name__
         if self.regressor is not None or self.order != 1:
             raise ValueError(
-                "SINDy: method='joint' selects its terms itself and needs order=1; got "
+                f"SINDy: method={method!r} selects its terms itself and needs order=1; got "
                 f"regressor={self.regressor!r}, order={self.order!r}. Leave them out."
             )
-        return (clone(method) if isinstance(method, JointFit) else JointFit()), "joint fit"
+        joint = isinstance(engine, JointFit)
+        return engine, "joint fit" if joint else "re-weighted weak form"
 
     @property
     def smoothed_(self) -> list[Trajectory]:

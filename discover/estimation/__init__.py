@@ -4,5 +4,13 @@ from __future__ import annotations
 
 from discover.estimation.joint import JointEstimate, JointFit, joint_fit_warranted
 from discover.estimation.matching import Refinement, refine
+from discover.estimation.wendy import ReweightedWeakForm
 
-__all__ = ["JointEstimate", "JointFit", "Refinement", "joint_fit_warranted", "refine"]
+__all__ = [
+    "JointEstimate",
+    "JointFit",
+    "Refinement",
+    "ReweightedWeakForm",
+    "joint_fit_warranted",
+    "refine",
+]

@@ -12,7 +12,7 @@ from discover.kernels import collocation as kernel
 from discover.libraries.termtable import TermTable
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Grid", "Linearized", "collocation_weights", "linearize"]
+__all__ = ["Grid", "Linearized", "collocation_weights", "law_on", "linearize"]
 
 _POINTS = 6  # of the stencil: order six
 _FINER = 8  # of the stencil that measures its error
@@ -190,6 +190,27 @@ class Linearized:
         return Sensitivities(columns.reshape(n * d, width), np.arange(n * d), offset, d * width)
 
 
+def law_on(
+    table: TermTable, coefficients: FloatArray, inputs: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Evaluate terms (n, n_terms), law (n, d) and its Jacobian by the states (n, d, d).
+
+    Parameters
+    ----------
+    table : TermTable
+    coefficients : ndarray of shape (n_terms, d)
+    inputs : ndarray of shape (n, n_inputs)
+        States first.
+    """
+    n, (p, d) = len(inputs), coefficients.shape
+    theta, f, slopes = np.empty((n, p)), np.empty((n, d)), np.empty((n, d, d))
+    coefficients = np.ascontiguousarray(coefficients)
+    kernel.law_at_points(
+        table.program, table.constants, table.outputs, coefficients, inputs, theta, f, slopes
+    )
+    return theta, f, slopes
+
+
 def linearize(
     grid: Grid,
     table: TermTable,
@@ -223,11 +244,8 @@ def linearize(
     n, d = x.shape
     first, weights = grid.stencils
     p, m = table.n_terms, weights.shape[1]
-    theta, f, slopes = np.empty((n, p)), np.empty((n, d)), np.empty((n, d, d))
     inputs = np.ascontiguousarray(np.hstack([x, grid.known]))
-    kernel.law_at_points(
-        table.program, table.constants, table.outputs, coefficients, inputs, theta, f, slopes
-    )
+    theta, f, slopes = law_on(table, coefficients, inputs)
     r, J = np.empty((n - 1) * d), np.empty(((n - 1) * d, m * d))
     columns = np.empty((n - 1, p))
     kernel.defects(first, weights, np.arange(n - 1), x, f, theta, slopes, r, J, columns)

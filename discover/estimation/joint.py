@@ -23,7 +23,13 @@ from discover.problems.scales import noise_level, spread, time_scale
 from discover.regression import Candidate, Estimate
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["JointEstimate", "JointFit", "joint_fit_warranted"]
+__all__ = [
+    "JointEstimate",
+    "JointFit",
+    "joint_fit_warranted",
+    "solve_scaled",
+    "term_penalties",
+]
 
 _LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 0 is the last
 _LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
@@ -246,9 +252,10 @@ class _Engine:
         grids = [_grid(run, self.step, include_time) for run in pieces]
         self.grids = [replace(g, distrusted=_isolated(g.y, self.sigma)) for g in grids]
         self.factors = _factors(table)
-        rivals = self.d * np.array([(self.factors <= max(own, 1)).sum() for own in self.factors])
-        each = np.log(self.n_samples) + 2 * np.log(rivals)
-        self.penalty = np.tile(each if penalty is None else np.full(self.p, penalty), self.d)
+        if penalty is None:
+            self.penalty = term_penalties(table, self.d, self.n_samples)
+        else:
+            self.penalty = np.full(self.d * self.p, float(penalty))
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
         self.path: list[Candidate] = []
         # on stderr, and only where that is a terminal
@@ -352,7 +359,7 @@ class _Engine:
         width = max(int(support.sum(axis=1).max()), 1)
         used = np.concatenate([np.arange(width) < row.sum() for row in support])
         step = np.zeros(len(gradient))
-        step[used] = _solve_scaled(S[np.ix_(used, used)], -gradient[used])
+        step[used] = solve_scaled(S[np.ix_(used, used)], -gradient[used])
         dxi = np.zeros((self.p, self.d))
         for i, row in enumerate(support):
             dxi[row, i] = step[i * width : i * width + row.sum()]
@@ -613,6 +620,16 @@ def _back(
     return -info.solve(gradient).reshape(run.x.shape)
 
 
+def term_penalties(table: TermTable, d: int, n_samples: int) -> FloatArray:
+    """Return what each term must improve minus twice the log-likelihood by, (d * n_terms,).
+
+    The extended Bayesian criterion among the terms of as many factors or fewer.
+    """
+    factors = _factors(table)
+    rivals = d * np.array([(factors <= max(own, 1)).sum() for own in factors])
+    return np.tile(np.log(n_samples) + 2 * np.log(rivals), d)
+
+
 def _factors(table: TermTable) -> IntArray:
     """Return how many factors each term is a product of; 0 for the constant."""
     factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
@@ -665,7 +682,7 @@ def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArra
     return out
 
 
-def _solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
+def solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
     """Solve with unit diagonal; least squares where terms repeat each other."""
     scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
     G = S * np.outer(scale, scale)
