@@ -14,7 +14,7 @@ NAMES = (
     "files", "refine", "streaming",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
-LONG = ("chaos", "regression", "twins")
+LONG = ("chaos", "medida", "regression", "twins")
 
 
 def measure(name: str, *, quick: bool = False) -> list[Row]:

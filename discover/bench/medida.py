@@ -1,0 +1,348 @@
+"""Model errors of the Kuramoto-Sivashinsky equation: 22 wrong solvers, noisy observations."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discover.bench.record import table_path
+from discover.bench.rows import Row
+from discover.dynamics.field_law import FieldLaw
+from discover.dynamics.galerkin import GalerkinFlow
+from discover.libraries import SymbolicLibrary
+from discover.medida import ModelErrorDiscovery
+from discover.observations import Axis, Field, Grid
+from discover.observations.jets import jet_names
+from discover.problems.field_rows import FieldTerms
+from discover.problems.spectra import FourierTests
+from discover.regression import Estimate, RelevanceVectorRegressor
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["CASES", "SETTINGS", "Setting", "run"]
+
+_LENGTH, _POINTS, _DT = 100.0, 1024, 0.005
+_AXIS = Axis.box("x", _POINTS, _LENGTH, -50.0)
+_TERMS = ("u*u_x", "u_xx", "u_xxxx", "u_xxx", "u**2*u_x")
+_TABLE = SymbolicLibrary(list(_TERMS)).build(jet_names(["u"], ["x"], 4))
+_TRUTH = np.array([-1.0, -1.0, -1.0, 0.0, 0.0])
+
+
+def _solver(a1: float, a2: float, a4: float, c3: float = 0.0, c: float = 0.0) -> FloatArray:
+    """Return the coefficients of a solver: dispersion c3, cubic flux c along with advection."""
+    return np.array([-a1, -a2, -a4, -c3, -1.5 * c * a1])
+
+
+#: Mojgani, Chattopadhyay and Hassanzadeh, Chaos 32, 061105 (2022): the wrong solvers.
+CASES: dict[str, FloatArray] = {
+    "1": _solver(0, 1, 1),
+    "2": _solver(1, 0, 1),
+    "3": _solver(1, 1, 0),
+    "4": _solver(1, 0, 0),
+    "5": _solver(0, 1, 0),
+    "6": _solver(0, 0, 1),
+    "7": _solver(0.5, 1, 1),
+    "8": _solver(1, 0.5, 1),
+    "9": _solver(1, 1, 0.5),
+    "10": _solver(2, 2, 2),
+    "12": _solver(0.5, 0, 1),
+    "P1": _solver(1, 1, 1, 0.1),
+    "P2": _solver(1, 1, 1, 0.5),
+    "P3": _solver(1, 1, 1, 1.0),
+    "P21": _solver(0, 1, 1, 0.5),
+    "P22": _solver(1, 0, 1, 0.5),
+    "P23": _solver(1, 1, 0, 0.5),
+    "Q1": _solver(1, 1, 1, 0, 1.5),
+    "Q2": _solver(1, 1, 1, 0, 0.15),
+    "Q3": _solver(1, 1, 1, 0, 0.015),
+    "Q22": _solver(1, 0, 1, 0, 0.15),
+    "Q23": _solver(1, 1, 0, 0, 0.15),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is observed.
+
+    Parameters
+    ----------
+    name : str
+    noise : float
+        Standard deviation over that of the field.
+    n : int
+        Bursts of three states, or states of a series.
+    spacing : float
+        Time between the states of a series; 0 for bursts.
+    stride : int
+        Every which grid point is observed.
+    points : int
+        How many random points of a snapshot are observed; 0 for all.
+    generic : bool
+        A truth from a random initial condition; the published one is odd-symmetric.
+    rate, error, worst : float
+        Bars: share of cases with the right terms, median and largest relative error.
+    """
+
+    name: str
+    noise: float
+    n: int
+    spacing: float = 0.0
+    stride: int = 1
+    points: int = 0
+    generic: bool = False
+    rate: float = 1.0
+    error: float = np.inf
+    worst: float = np.inf
+
+
+SETTINGS = (
+    Setting("noise-free, 100 bursts", 0.0, 100, error=1e-6, worst=1e-6),
+    Setting("noise-free, one burst", 0.0, 1, error=1e-6, worst=1e-6),
+    Setting("1 %, 100 bursts", 0.01, 100, rate=0.97, error=0.008),
+    Setting("1 %, every 4th point, 100 bursts", 0.01, 100, stride=4, rate=0.94, error=0.013),
+    Setting("5 %, 100 bursts", 0.05, 100, rate=0.92, error=0.03),
+    Setting("1 %, 100 bursts, random start", 0.01, 100, generic=True, rate=0.94),
+    Setting("5 %, 100 bursts, random start", 0.05, 100, generic=True, rate=0.89),
+    Setting("5 %, 200 states at 0.5", 0.05, 200, 0.5, error=1e-3, worst=0.03),
+    Setting("10 %, 200 states at 0.5", 0.1, 200, 0.5, error=1e-3, worst=0.03),
+    Setting("5 %, 200 states at 1.0", 0.05, 200, 1.0, error=1e-3, worst=0.03),
+    Setting("10 %, 200 states at 1.0", 0.1, 200, 1.0, error=1e-3, worst=0.03),
+    Setting("10 %, 200 states at 1.0, random start", 0.1, 200, 1.0, generic=True, rate=0.97),
+    Setting("10 %, 20 states at 1.0", 0.1, 20, 1.0, rate=0.95, error=0.002),
+    Setting("50 %, 200 states at 1.0", 0.5, 200, 1.0, rate=0.9),
+    Setting("5 %, 32 points, 100 states at 0.5", 0.05, 100, 0.5, points=32, rate=0.9),
+)
+
+
+class CrankNicolsonAdamsBashforth:
+    """The published solver under test, on the whole grid; the second step starts by Euler's."""
+
+    def __init__(self, coefficients: FloatArray, n_points: int = _POINTS) -> None:
+        self.n = n_points
+        k = 2 * np.pi / _LENGTH * np.arange(n_points // 2 + 1)
+        a1, a2, a4, c3, cubic = -coefficients
+        self.linear = a2 * k**2 - a4 * k**4 + 1j * c3 * k**3
+        self.flux = -1j * k * (np.arange(len(k)) <= n_points // 3)
+        self.weights = 0.5 * a1, cubic / 3.0
+
+    def _products(self, u: FloatArray) -> Any:
+        a, b = self.weights
+        return self.flux * np.fft.rfft(a * u**2 + b * u**3, axis=-1)
+
+    def step(self, x: FloatArray, t: Any, dt: float) -> FloatArray:
+        """Advance states (history, n, n_points) by one step."""
+        before, now = self._products(x[0]), self._products(x[1])
+        half = 0.5 * dt * self.linear
+        v = (1 + half) * np.fft.rfft(x[1], axis=-1) + dt * (1.5 * now - 0.5 * before)
+        return np.fft.irfft(v / (1 - half), self.n, axis=-1)
+
+
+def as_law(coefficients: FloatArray) -> FieldLaw:
+    """Return a solver as a law of known terms."""
+    model = SymbolicModel(
+        _TABLE, [coefficients], _TABLE.inputs, target_names=["u_t"], kind="direct"
+    )
+    return FieldLaw(model, Grid((_AXIS,)), ("u",))
+
+
+@cache
+def _truth(generic: bool) -> tuple[FloatArray, FloatArray]:
+    """Return states every 0.5 from time 100 on, and the two that follow each by 0.005."""
+    kept = Path(tempfile.gettempdir()) / f"discover_medida_{'generic' if generic else 'odd'}.npz"
+    if kept.exists():
+        with np.load(kept) as data:
+            return data["states"], data["bursts"]
+    grid = Grid((_AXIS,))
+    basis = FourierTests(grid, 21.0)  # up to the alias-free third of the grid
+    flow = GalerkinFlow(basis, grid, FieldTerms(_TABLE, ("u",)), _TRUTH)
+    x = _AXIS.points
+    start = -np.cos(2 * np.pi * x / 100) * (1 + np.sin(-2 * np.pi * x / 100))
+    if generic:
+        rng = np.random.default_rng(1)
+        waves = [np.exp(2j * np.pi * j * x / 100) for j in range(1, 9)]
+        start = sum(
+            rng.standard_normal() * w.real + rng.standard_normal() * w.imag for w in waves
+        )
+    rows, saved = basis.project(grid, start[None]), []
+    for step in range(1, 60_001):
+        rows = flow.advance(rows, _DT)
+        if step >= 20_000 and step % 100 == 0:
+            saved.append(rows[0])
+    first = np.array(saved)
+    second = flow.advance(first, _DT)
+    third = flow.advance(second, _DT)
+    states = basis.expand(grid, first)
+    bursts = np.stack([states, basis.expand(grid, second), basis.expand(grid, third)], axis=1)
+    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npz", delete=False) as file:
+        np.savez(file, states=states, bursts=bursts)
+    Path(file.name).replace(kept)
+    return states, bursts
+
+
+def observe(setting: Setting, seed: int) -> tuple[Field, dict[str, Any]]:
+    """Return the observations, and what else the method is told."""
+    states, bursts = _truth(setting.generic)
+    rng = np.random.default_rng(seed)
+    std = float(states[:200].std())
+    if not setting.spacing:
+        chosen = np.linspace(0, 199, setting.n).astype(int) if setting.n > 1 else np.array([0])
+        u = bursts[chosen][..., :: setting.stride]
+        times = 100 + 0.5 * chosen[:, None] + _DT * np.arange(3)
+        u = u.reshape(-1, u.shape[-1])
+    else:
+        chosen = round(2 * setting.spacing) * np.arange(setting.n)
+        u, times = states[chosen], 100 + 0.5 * chosen
+    u = u + setting.noise * std * rng.standard_normal(u.shape)
+    axis = _AXIS if setting.stride == 1 else _AXIS.resampled(_POINTS // setting.stride)
+    told: dict[str, Any] = {}
+    if setting.points:
+        for snapshot in u:
+            snapshot[rng.permutation(_POINTS)[setting.points :]] = np.nan
+        climate = Field(states, 100 + 0.5 * np.arange(len(states)), _AXIS)
+        told = {"climatology": climate, "noise_std": setting.noise * std}
+    return Field(u, np.ravel(times), axis), told
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case of one setting and seed."""
+
+    setting: str
+    seed: int
+    case: str
+    exact: bool
+    error: float
+    covered: int
+    terms: int
+    seconds: float
+
+
+def score(setting: Setting, seed: int, case: str, names: Any, estimate: Estimate) -> Result:
+    """Hold an estimate against what is missing from a solver."""
+    missing = dict(zip(_TABLE.names, _TRUTH - CASES[case], strict=True))
+    truth = np.array([missing.get(name, 0.0) for name in names])
+    support = estimate.support[0]
+    exact = np.array_equal(support, truth != 0)
+    if not exact:
+        return Result(setting.name, seed, case, False, np.nan, 0, 0, 0.0)
+    off = estimate.coefficients[0, support] - truth[support]
+    inside = np.abs(off) <= 1.96 * np.sqrt(np.diag(estimate.covariance))
+    error = float(np.max(np.abs(off / truth[support])))
+    return Result(setting.name, seed, case, True, error, int(inside.sum()), len(off), 0.0)
+
+
+def measure(setting: Setting, seed: int) -> Iterator[Result]:
+    """Run all cases of one setting and seed.
+
+    Of a series the law as a whole is sought once; each solver's terms are subtracted from it.
+    """
+    field, told = observe(setting, seed)
+    begin = time.perf_counter()
+    if not setting.spacing:
+        for case, coefficients in CASES.items():
+            found = ModelErrorDiscovery(
+                CrankNicolsonAdamsBashforth(coefficients), history=2, vectorized=True,
+                grid=_AXIS, random_state=seed,
+            ).fit(field)  # fmt: skip
+            yield _timed(
+                score(setting, seed, case, found.error_.term_names, found.estimate_), begin
+            )
+            begin = time.perf_counter()
+        return
+    found = ModelErrorDiscovery(as_law(CASES["2"]), **told).fit(field)
+    names = found.error_.term_names
+    for case, coefficients in CASES.items():
+        known = np.zeros(len(names))
+        known[[names.index(name) for name in _TABLE.names]] = coefficients
+        estimate = RelevanceVectorRegressor().fit_statistics(
+            found.series_.statistics(known), term_names=names
+        )
+        yield _timed(score(setting, seed, case, names, estimate), begin)
+        begin = time.perf_counter()
+
+
+def _timed(result: Result, begin: float) -> Result:
+    return Result(*astuple(result)[:-1], time.perf_counter() - begin)
+
+
+def results_path() -> Path:
+    """Return where results are kept, so that a run that was stopped is taken up again."""
+    return table_path().with_name("medida.csv")
+
+
+def _read(path: Path) -> list[Result]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Result(r["setting"], int(r["seed"]), r["case"], r["exact"] == "True", float(r["error"]),
+                   int(r["covered"]), int(r["terms"]), float(r["seconds"]))
+            for r in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def _append(path: Path, results: list[Result]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow([f.name for f in fields(Result)])
+        writer.writerows(
+            [r.setting, r.seed, r.case, r.exact, f"{r.error:.4g}", r.covered, r.terms,
+             f"{r.seconds:.3g}"]
+            for r in results
+        )  # fmt: skip
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Run settings and seeds that are not in the table yet; return the bars."""
+    if quick:
+        chosen, seeds, results = SETTINGS[1:3:1], 1, []
+        for setting in chosen:
+            results += list(measure(setting, 0))
+        return [row for setting in chosen for row in _rows(setting, results)]
+    path, seeds = results_path(), 10
+    results = _read(path)
+    for setting in SETTINGS:
+        for seed in range(seeds if setting.noise else 1):
+            if any(r.setting == setting.name and r.seed == seed for r in results):
+                continue
+            found = list(measure(setting, seed))
+            _append(path, found)
+            results += found
+    return [row for setting in SETTINGS for row in _rows(setting, results)]
+
+
+def _rows(setting: Setting, results: list[Result]) -> list[Row]:
+    mine = [r for r in results if r.setting == setting.name]
+    right = [r for r in mine if r.exact]
+    errors = np.array([r.error for r in right]) if right else np.array([np.inf])
+    seeds = len({r.seed for r in mine})
+    missed = sorted({r.case for r in mine if not r.exact})
+    name = f"medida, {setting.name}"
+    rows = [
+        Row(f"{name}: share with the right terms", len(right) / max(len(mine), 1), "",
+            f"{len(right)} of {len(mine)}, {seeds} seeds; missed {missed}", f">= {setting.rate}"),
+        Row(f"{name}: median error of a coefficient", float(np.median(errors)), "",
+            f"largest {errors.max():.2g}; {sum(r.seconds for r in mine) / max(seeds, 1):.1f} s per "
+            "seed", f"<= {setting.error}" if np.isfinite(setting.error) else ""),
+    ]  # fmt: skip
+    if np.isfinite(setting.worst):
+        rows.append(
+            Row(f"{name}: largest error", float(errors.max()), "", "", f"<= {setting.worst}")
+        )
+    terms = sum(r.terms for r in right)
+    if setting.noise and terms:
+        covered = sum(r.covered for r in right) / terms
+        rows.append(
+            Row(f"{name}: coverage of 95 % intervals", covered, "", f"{terms} coefficients")
+        )
+    return rows
