@@ -168,9 +168,7 @@ def _truth(generic: bool) -> tuple[FloatArray, FloatArray]:
     if generic:
         rng = np.random.default_rng(1)
         waves = [np.exp(2j * np.pi * j * x / 100) for j in range(1, 9)]
-        start = sum(
-            rng.standard_normal() * w.real + rng.standard_normal() * w.imag for w in waves
-        )
+        start = sum(rng.standard_normal() * w.real + rng.standard_normal() * w.imag for w in waves)
     rows, saved = basis.project(grid, start[None]), []
     for step in range(1, 60_001):
         rows = flow.advance(rows, _DT)
