@@ -6,7 +6,7 @@ import csv
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ class CrankNicolsonAdamsBashforth:
 def as_law(coefficients: FloatArray) -> FieldLaw:
     """Return a solver as a law of known terms."""
     model = SymbolicModel(
-        _TABLE, [coefficients], _TABLE.inputs, target_names=["u_t"], kind="direct"
+        _TABLE, coefficients[None], _TABLE.inputs, target_names=["u_t"], kind="direct"
     )
     return FieldLaw(model, Grid((_AXIS,)), ("u",))
 
@@ -204,9 +204,10 @@ def observe(setting: Setting, seed: int) -> tuple[Field, dict[str, Any]]:
     if setting.points:
         for snapshot in u:
             snapshot[rng.permutation(_POINTS)[setting.points :]] = np.nan
-        climate = Field(states, 100 + 0.5 * np.arange(len(states)), _AXIS)
+        when = np.arange(100.0, 100.0 + 0.5 * len(states), 0.5)
+        climate = Field(states, when, Grid((_AXIS,)))
         told = {"climatology": climate, "noise_std": setting.noise * std}
-    return Field(u, np.ravel(times), axis), told
+    return Field(u, np.ravel(times), Grid((axis,))), told
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def measure(setting: Setting, seed: int) -> Iterator[Result]:
 
 
 def _timed(result: Result, begin: float) -> Result:
-    return Result(*astuple(result)[:-1], time.perf_counter() - begin)
+    return replace(result, seconds=time.perf_counter() - begin)
 
 
 def results_path() -> Path:
