@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from discover.assimilation.covariance import Covariance
-from discover.assimilation.filter import Assimilator, Course, _read_noise
+from discover.assimilation.filter import Assimilator, Course, read_noise
 from discover.assimilation.observing import Operator
 from discover.assimilation.request import Request
 from discover.assimilation.result import Assimilation, Keep, Recorder
@@ -128,7 +128,7 @@ class ExtendedKalmanFilter(_Gaussian):
             return x, P
         x, M = flow_jacobian(request.forecast, x, start, end)
         P = M @ P @ M.T * self.inflation ** (end - start)
-        noise = _read_noise(self.model_noise, len(x))
+        noise = read_noise(self.model_noise, len(x))
         if noise is not None:
             root = noise(np.eye(len(x)))
             P = P + (end - start) * root.T @ root
@@ -227,7 +227,7 @@ class BootstrapParticleFilter(Assimilator):
         )  # fmt: skip
         E, time = request.ensemble(self.n_members, rng=rng), request.start
         logs = np.zeros(self.n_members)
-        noise = _read_noise(self.model_noise, request.n_states)
+        noise = read_noise(self.model_noise, request.n_states)
         for k in course.steps(0, len(request.times)):
             end = float(request.times[k])
             if end > time:

@@ -30,7 +30,7 @@ from discover.assimilation.updates import Departures, Update, rotation
 from discover.exceptions import AssimilationError, AssimilationWarning
 from discover.typing import FloatArray
 
-__all__ = ["Assimilator", "EnsembleKalmanFilter"]
+__all__ = ["Assimilator", "Course", "Cycle", "EnsembleKalmanFilter", "read_noise"]
 
 _WINDOW = 20  # analyses over which divergence is judged
 _TOO_FAR = 4.0  # squared innovation over its expectation: twice as large as it should be
@@ -246,7 +246,7 @@ class Cycle:
             request.truth, [len(y) for y in request.y],
         )  # fmt: skip
         E = request.ensemble(settings.n_members, rng=rng)
-        noise = _read_noise(settings.model_noise, request.n_states)
+        noise = read_noise(settings.model_noise, request.n_states)
         return cls(settings, request, rng, inflation, noise, recorder, E, request.start,
                    inflation.start())  # fmt: skip
 
@@ -328,10 +328,10 @@ class Cycle:
             update = SCHEMES[s.scheme](seen, self.rng)
             self.update = update if Lambda is None else update.rotated(Lambda)
             self.E = self.update.apply(self.E)
-        self._compare(k, seen, HE, y)
+        self.compare(k, seen, HE, y)
         self.E = self.inflation.after(self.E, forecast)
 
-    def _compare(self, k: int, seen: Departures, HE: FloatArray, y: FloatArray) -> None:
+    def compare(self, k: int, seen: Departures, HE: FloatArray, y: FloatArray) -> None:
         """Learn from the innovation, and judge it."""
         n_observed, chi = len(seen.d), seen.chi_squared()
         self.recorder.innovation(k, y - HE.mean(axis=0), chi, n_observed)
@@ -384,7 +384,7 @@ def _check(s: EnsembleKalmanFilter) -> None:
         )
 
 
-def _read_noise(value: Any, n_states: int) -> Any:
+def read_noise(value: Any, n_states: int) -> Any:
     """Return a function that colours standard normal draws, or None."""
     if value is None:
         return None

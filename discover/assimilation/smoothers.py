@@ -164,7 +164,7 @@ class IterativeEnsembleSmoother(EnsembleKalmanFilter):
             if self.rotate:
                 update = update.rotated(rotation(self.n_members, rng=cycle.rng))
             cycle.E = update.apply(before)
-            cycle._compare(k, first, HE, y)
+            cycle.compare(k, first, HE, y)
             cycle.E = cycle.inflation.after(cycle.E, before)
             now = ahead(cycle.E)
         cycle.recorder.analysis(k, now)

@@ -33,6 +33,7 @@ __all__ = [
     "sakov_2012",
     "sakov_oke_2008",
     "sweep",
+    "track_drifting_rho",
 ]
 
 
@@ -174,6 +175,39 @@ def sweep(
             rows.append({"method": name, "seed": seed, **found.average(twin.burn_in),
                          "message": found.message})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def track_drifting_rho(duration: float, *, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Track rho of Lorenz-63 while it drifts from 28 to 32; all states are seen every 0.25.
+
+    Parameters
+    ----------
+    duration : float
+        Of the drift.
+    seed : int
+        Decides about the errors of the observations, of variance 1, and the filter's draws.
+
+    Returns
+    -------
+    times : ndarray of shape (n_times,)
+    error : ndarray of shape (n_times,)
+        Relative error of the estimate.
+    """
+    rng = np.random.default_rng(seed)
+    times = np.arange(0.25, duration + 0.125, 0.25)
+    x, truth = np.array([1.5, -1.5, 25.5]), []
+    for t in times:
+        rho = 28.0 + 4.0 * (t - 0.125) / duration
+        x = np.asarray(lorenz63(rho=rho).simulate(x, [0.0, 0.25]))[-1]
+        truth.append(x)
+    y = np.array(truth) + rng.normal(size=(len(times), 3))
+    found = EnsembleKalmanFilter(
+        "etkf", 20, rotate=True, model_noise=[0.0, 0.0, 0.0, 0.004], random_state=seed
+    ).assimilate(
+        lorenz63(), None, 1.0, y, times, initial=([*y[0], 26.0], [1.0, 1.0, 1.0, 9.0]),
+        parameters={"rho": ("y", "x")}, dt=0.01,
+    )  # fmt: skip
+    return times, np.asarray(found["rho"] / (28.0 + 4.0 * times / duration) - 1.0)
 
 
 # -- models ------------------------------------------------------------------------

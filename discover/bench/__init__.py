@@ -10,8 +10,8 @@ from discover.bench.rows import Row, format_table
 __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
 NAMES = (
-    "assimilation", "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports",
-    "files", "refine", "streaming",
+    "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports",
+    "files", "refine", "streaming", "assimilation",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = ("chaos", "medida", "regression", "twins")

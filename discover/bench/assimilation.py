@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from discover.assimilation import EnsembleKalmanFilter, Localization, analyze
-from discover.assimilation.twins import lorenz63, lorenz96, sakov_oke_2008
+from discover.assimilation.twins import lorenz96, sakov_oke_2008, track_drifting_rho
 from discover.bench.rows import Row
 from discover.bench.timing import compared, take_turns
 from discover.exceptions import AssimilationWarning
 from discover.typing import FloatArray
 
-__all__ = ["drifting_parameter", "run"]
+__all__ = ["run"]
 
 
 def run(quick: bool = False) -> list[Row]:
@@ -216,36 +216,10 @@ def _missing() -> Row:
     return Row(name, worst, "", "20 analyses, four schemes", "<= 1e-12")
 
 
-def drifting_parameter(duration: float, *, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Track rho of Lorenz-63 while it drifts from 28 to 32.
-
-    Returns
-    -------
-    times : ndarray of shape (n_times,)
-    error : ndarray of shape (n_times,)
-        Relative error of the estimate.
-    """
-    rng = np.random.default_rng(seed)
-    times = np.arange(0.25, duration + 0.125, 0.25)
-    x, truth = np.array([1.5, -1.5, 25.5]), []
-    for t in times:
-        rho = 28.0 + 4.0 * (t - 0.125) / duration
-        x = np.asarray(lorenz63(rho=rho).simulate(x, [0.0, 0.25]))[-1]
-        truth.append(x)
-    y = np.array(truth) + rng.normal(size=(len(times), 3))
-    found = EnsembleKalmanFilter(
-        "etkf", 20, rotate=True, model_noise=[0.0, 0.0, 0.0, 0.004], random_state=seed
-    ).assimilate(
-        lorenz63(), None, 1.0, y, times, initial=([*y[0], 26.0], [1.0, 1.0, 1.0, 9.0]),
-        parameters={"rho": ("y", "x")}, dt=0.01,
-    )  # fmt: skip
-    return times, np.asarray(found["rho"] / (28.0 + 4.0 * times / duration) - 1.0)
-
-
 def _drift(duration: float) -> Row:
     size, inside = [], []
     for seed in range(3):
-        times, error = drifting_parameter(duration, seed=seed)
+        times, error = track_drifting_rho(duration, seed=seed)
         late = np.abs(error[times > 0.1 * duration])
         size.append(float(np.sqrt(np.mean(late**2))))
         inside.append(float(np.mean(late <= 0.02)))

@@ -7,8 +7,7 @@ second digit of what was published, and the scatter between runs.
 import numpy as np
 import pytest
 
-from discover.assimilation.twins import bocquet_2019, sakov_2012, sakov_oke_2008
-from discover.bench.assimilation import drifting_parameter
+from discover.assimilation.twins import bocquet_2019, sakov_2012, sakov_oke_2008, track_drifting_rho
 
 SETTINGS = [
     (sakov_2012, 0, 0.61),
@@ -43,7 +42,7 @@ def test_published_error_on_kuramoto_sivashinsky_is_that_of_most_runs(number, ba
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_parameter_that_drifts_for_two_hundred_time_units_is_tracked(seed):
-    times, error = drifting_parameter(200.0, seed=seed)
+    times, error = track_drifting_rho(200.0, seed=seed)
     assert np.sqrt(np.mean(error[times > 20] ** 2)) <= 0.02
 
 
