@@ -32,6 +32,7 @@ from discover.typing import FloatArray
 
 __all__ = ["Assimilator", "Course", "Cycle", "EnsembleKalmanFilter", "read_noise"]
 
+_BLOWN_UP = 1e100  # its square and sums of squares are still finite
 _WINDOW = 20  # analyses over which divergence is judged
 _TOO_FAR = 4.0  # squared innovation over its expectation: twice as large as it should be
 
@@ -184,9 +185,9 @@ class EnsembleKalmanFilter(Assimilator):
         Moments take ``32 n_times n_states`` bytes; ensembles ``16 n_times n_members n_states``
         more.
     on_blow_up : {"replace", "raise"}, default="replace"
-        Members that are not finite are replaced by draws from those that are (their mean
-        plus a random combination of their anomalies) with a warning; an error if fewer
-        than half are left, or fewer than two.
+        Members that are not finite, or beyond 1e100, are replaced by draws from the others
+        (their mean plus a random combination of their anomalies) with a warning; an error
+        if fewer than half are left, or fewer than two.
     random_state : int, Generator or None, default=None
 
     Examples
@@ -282,20 +283,18 @@ class Cycle:
                 draws = self.rng.standard_normal(self.E.shape)
                 self.E = self.E + np.sqrt(length) * self.noise(draws)
         self.time = end
-        if not np.isfinite(self.E.sum()):
+        if not np.abs(self.E).max() < _BLOWN_UP:
             self._repair()
 
     def _repair(self) -> None:
-        """Replace members that are not finite."""
-        alive = np.isfinite(self.E).all(axis=1)
+        """Replace members that have blown up."""
+        alive = (np.abs(self.E) < _BLOWN_UP).all(axis=1)
         n_alive, N = int(alive.sum()), len(self.E)
-        if alive.all():
-            return
         if self.settings.on_blow_up == "raise" or n_alive < max(2, N / 2):
             raise AssimilationError(
                 f"EnsembleKalmanFilter: {N - n_alive} of {N} members are not finite at "
-                f"t = {self.time:g}. The model blows up there: shorten dt=, raise the spread less "
-                "(inflation, model_noise), or start nearer to the truth.",
+                f"t = {self.time:g}. The model blows up there: shorten dt=, spread the members "
+                "less (inflation, model_noise), or start nearer to the truth.",
                 time=self.time,
             )
         good = self.E[alive]

@@ -85,6 +85,25 @@ def test_ensemble_smoothers_are_the_kalman_smoother_from_an_exact_ensemble(smoot
     np.testing.assert_allclose(found.spread**2, variance, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", [EnsembleKalmanSmoother, EnsembleRTSSmoother])
+@pytest.mark.parametrize("scheme", ["etkf", "stochastic"])
+def test_smoothers_converge_to_the_kalman_smoother_as_members_grow(kind, scheme):
+    y = observations()
+    mean, _ = exact_smoother(y, None)
+
+    def error(N):
+        squares = []
+        for seed in range(20):
+            found = kind(scheme, N, random_state=seed).assimilate(
+                linear, H, R, y, TIMES, initial=(np.zeros(3), 1.0), start=0.0
+            )
+            squares.append((found.mean - mean) ** 2)
+        return np.sqrt(np.mean(squares))
+
+    rate = np.log(error(40) / error(640)) / np.log(16)
+    assert 0.35 < rate < 0.7
+
+
 def test_a_fixed_lag_sees_so_far_and_no_farther():
     y = observations()
     found = EnsembleKalmanSmoother("etkf", 8, lag=2).assimilate(
