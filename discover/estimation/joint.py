@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -86,6 +89,8 @@ class JointFit(BaseEstimator):
         Biometrika 95 (2008) 759-771), where `n` is the number of candidates, over all
         equations, with as many factors or fewer: of two terms that explain the data alike, the
         simpler one is taken.
+    n_jobs : int, default=1
+        Threads that share the runs; the result does not depend on it.
 
     Notes
     -----
@@ -105,9 +110,11 @@ class JointFit(BaseEstimator):
         *,
         noise: float | Sequence[float] | None = None,
         penalty: float | None = None,
+        n_jobs: int = 1,
     ) -> None:
         self.noise = noise
         self.penalty = penalty
+        self.n_jobs = n_jobs
 
     def identify(
         self,
@@ -139,9 +146,11 @@ class JointFit(BaseEstimator):
         pieces = _pieces(runs)
         sigma = self._noise(pieces)
         engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
-        with engine.progress:
+        with engine.progress, ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
+            if self.n_jobs > 1:
+                engine.each = pool.map  # the kernels run without Python's lock
             state = engine.run(engine.start())
-        return engine.estimate(state)
+            return engine.estimate(state)
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
         d = pieces[0].n_states
@@ -257,6 +266,7 @@ class _Engine:
         else:
             self.penalty = np.full(self.d * self.p, float(penalty))
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
+        self.each: Callable[..., Iterable[Any]] = map
         self.path: list[Candidate] = []
         # on stderr, and only where that is a terminal
         self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
@@ -279,12 +289,13 @@ class _Engine:
     def linearize(self, state: _State, level: float) -> list[Linearized]:
         """Linearise every run."""
         scales = self.defect_scale(state, level)
-        return [
-            linearize(
-                grid, self.table, state.coefficients, x, scale, grid.measured / state.sigma**2
-            )
-            for grid, x, scale in zip(state.grids, state.x, scales, strict=True)
-        ]
+        known = (self.table, state.coefficients)
+        precisions = [grid.measured / state.sigma**2 for grid in state.grids]
+
+        def of_run(grid: Grid, x: FloatArray, scale: FloatArray, own: FloatArray) -> Linearized:
+            return linearize(grid, *known, x, scale, own)
+
+        return list(self.each(of_run, state.grids, state.x, scales, precisions))
 
     # -- normal equations of the coefficients --------------------------------------
 
@@ -296,7 +307,7 @@ class _Engine:
         Returns the precision and the gradient of the coefficients, the cost, and what
         leads back to the trajectories.
         """
-        eliminated = [_eliminate(run, support) for run in runs]
+        eliminated = list(self.each(partial(_eliminate, support=support), runs))
         S = np.sum([e[0] for e in eliminated], axis=0)
         gradient = np.sum([e[1] for e in eliminated], axis=0)
         return S, gradient, sum(e[2] for e in eliminated), [e[3] for e in eliminated]

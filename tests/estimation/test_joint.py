@@ -122,3 +122,29 @@ def test_outliers_change_neither_the_law_nor_the_noise(clean):
     np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
     noise = found.estimate_.measurement_noise / clean.std(axis=0)
     np.testing.assert_allclose(noise, 0.01, rtol=0.1)
+
+
+def test_runs_are_shared_among_threads_without_a_trace(clean):
+    runs = [noisy(clean, 0.05, 8)[:500], noisy(clean, 0.05, 9)[500:]]
+    times = [TIMES[:500], TIMES[:500]]
+    alone = SINDy(method="joint").fit(runs, times)
+    shared = SINDy(method=JointFit(n_jobs=2)).fit(runs, times)
+    np.testing.assert_array_equal(alone.estimate_.coefficients, shared.estimate_.coefficients)
+
+
+def test_controls_are_inputs_of_the_law():
+    t = np.linspace(0, 30, 1500)
+    u = np.sin(1.3 * t)
+
+    class Driven:
+        def rhs(self, x, t=0.0, u=None):
+            force = np.sin(1.3 * np.asarray(t))
+            v = x[..., 1]
+            return np.stack([v, -x[..., 0] - 0.2 * v + 0.5 * force], axis=-1)
+
+    x = np.asarray(simulate(Driven(), [1.0, 0.0], t, rtol=1e-10, atol=1e-10).states)
+    data = x + 0.05 * x.std(axis=0) * np.random.default_rng(1).standard_normal(x.shape)
+    found = SINDy(method="joint", names=["x", "v"]).fit(data, t, u)
+    law = found.symbolic_
+    terms = {(int(i), law.term_names[j]) for i, j in np.argwhere(law.support)}
+    assert terms == {(0, "v"), (1, "x"), (1, "v"), (1, "u0")}
