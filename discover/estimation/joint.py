@@ -29,12 +29,12 @@ from discover.typing import BoolArray, FloatArray, IntArray
 __all__ = [
     "JointEstimate",
     "JointFit",
+    "inverse_scaled",
     "joint_fit_warranted",
-    "solve_scaled",
     "term_penalties",
 ]
 
-_LEVELS = (0.3, 0.1, 0.03, 0.0)  # defects granted, in steps of the trajectory; 0 is the last
+_LEVELS = (0.3, 0.1, 0.03)  # defects granted on the way, in steps of the trajectory
 _LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
@@ -370,7 +370,7 @@ class _Engine:
         width = max(int(support.sum(axis=1).max()), 1)
         used = np.concatenate([np.arange(width) < row.sum() for row in support])
         step = np.zeros(len(gradient))
-        step[used] = solve_scaled(S[np.ix_(used, used)], -gradient[used])
+        step[used] = _solve_scaled(S[np.ix_(used, used)], -gradient[used])
         dxi = np.zeros((self.p, self.d))
         for i, row in enumerate(support):
             dxi[row, i] = step[i * width : i * width + row.sum()]
@@ -425,7 +425,7 @@ class _Engine:
     # -- the whole -----------------------------------------------------------------
 
     def start(self) -> _State:
-        """Smooth the states one by one, and regress their increments on all terms."""
+        """Smooth the states one by one; there is no law yet."""
         times = [grid.times for grid in self.grids]
         columns = [
             smoothed_start(
@@ -443,8 +443,7 @@ class _Engine:
             for grid, slope, v in zip(self.grids, slopes, x, strict=True)
         ]
         nothing = np.zeros((self.d, self.p), dtype=bool)
-        state = _State(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
-        return state
+        return _State(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
 
     def run(self, state: _State) -> _State:
         """Lower the defects level by level; at each, select until the support stays.
@@ -551,10 +550,10 @@ class _Engine:
         return np.asarray(np.sqrt((misfit**2).sum(axis=0) / left))
 
     def levels(self) -> list[float]:
-        """Return the levels that differ from the last."""
+        """Return the levels above the last, and 0 for it."""
         last = np.minimum(_LAST[0] * self.step * self.speed, _LAST[1] * self.sigma)
         reach = float((last / (self.step * self.speed)).min())
-        levels = [level for level in _LEVELS[:-1] if level > reach] or [2 * reach]
+        levels = [level for level in _LEVELS if level > reach] or [2 * reach]
         while levels[-1] > 40 * reach:
             levels.append(levels[-1] / 20)
         return [*levels, 0.0]
@@ -585,7 +584,7 @@ class _Engine:
         runs = self.linearize(state, 0.0)
         S, _, _, parts = self.marginal(runs)
         flat = state.support.ravel()
-        covariance = _inverse_scaled(S[np.ix_(flat, flat)])
+        covariance = inverse_scaled(S[np.ix_(flat, flat)])
         variances = [
             part[0].variances().reshape(run.x.shape) for run, part in zip(runs, parts, strict=True)
         ]
@@ -693,7 +692,7 @@ def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArra
     return out
 
 
-def solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
+def _solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
     """Solve with unit diagonal; least squares where terms repeat each other."""
     scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
     G = S * np.outer(scale, scale)
@@ -703,7 +702,8 @@ def solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
         return np.asarray(scale * np.linalg.lstsq(G, scale * b)[0])
 
 
-def _inverse_scaled(S: FloatArray) -> FloatArray:
+def inverse_scaled(S: FloatArray) -> FloatArray:
+    """Invert with unit diagonal; a pseudo-inverse where terms repeat each other."""
     scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
     inverse = np.linalg.pinv(S * np.outer(scale, scale), hermitian=True)
     return np.asarray(inverse * np.outer(scale, scale))

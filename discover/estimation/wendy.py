@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array, eye_array, kron
 from sklearn.base import BaseEstimator
 
 from discover.estimation.collocation import law_on
-from discover.estimation.joint import solve_scaled, term_penalties
+from discover.estimation.joint import inverse_scaled, term_penalties
 from discover.estimation.search import InformationSearch
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
@@ -101,7 +101,7 @@ class ReweightedWeakForm(BaseEstimator):
         return Estimate(
             coefficients=np.ascontiguousarray(coefficients.T),
             support=support,
-            covariance=solve_scaled(S[np.ix_(flat, flat)], np.eye(int(flat.sum()))),
+            covariance=inverse_scaled(S[np.ix_(flat, flat)]),
             noise_variance=sigma**2,
             n_effective=float(n),
             condition_number=float("nan"),
