@@ -98,7 +98,7 @@ class Localization:
     --------
     >>> ring = Localization.on_grid((40,), radius=4.0)
     >>> ring.between(ring.coordinates[:1], ring.coordinates[:8]).weights.round(2)
-    array([1.  , 0.97, 0.87, 0.75, 0.6 , 0.46, 0.33, 0.22])
+    array([1.  , 0.97, 0.89, 0.77, 0.63, 0.49, 0.35, 0.24])
     """
 
     radius: float

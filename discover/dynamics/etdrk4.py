@@ -49,9 +49,9 @@ class ETDRK4:
         ``L`` in Fourier space: one number, real or complex, for each coefficient of a real
         transform over the axes of the grid.
     nonlinear : callable
-        ``(v, u) -> N``: takes the Fourier coefficients (n_members, *symbol.shape) and the
-        fields themselves (n_members, *shape), and returns the Fourier coefficients of ``N``.
-        It must not depend on time.
+        ``(v, u) -> N``: takes the Fourier coefficients of all members, of the shape of
+        `symbol` behind that of the members, and the fields themselves, and
+        returns the Fourier coefficients of ``N``. It must not depend on time.
     shape : sequence of int
         Points along each axis of the grid.
     n_components : int, default=1
