@@ -55,9 +55,9 @@ class ModelErrorDiscovery(BaseEstimator):
         By default :class:`RelevanceVectorRegressor`: nothing is set by hand.
     history : int, default=1
         How many past states a step of the solver needs; it then receives `x` of shape
-        (history, *state), oldest first.
+        ``(history, *state)``, oldest first.
     vectorized : bool, default=False
-        Whether the solver steps many states, shape (n, *state), at once.
+        Whether the solver steps many states, shape ``(n, *state)``, at once.
     fixed_step : float, optional
         The only step the solver can take. Its discretisation error is then part of the
         error that is found.

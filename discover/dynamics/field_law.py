@@ -114,7 +114,7 @@ class FieldLaw:
 
     @cached_property
     def symbol(self) -> Modes:
-        """Matrix of the linear part per mode, shape (*modes, n_components, n_components)."""
+        """Matrix of the linear part per mode, shape ``(*modes, n_components, n_components)``."""
         n = len(self.components)
         out = np.zeros((*self.grid.radius.shape, n, n), dtype=np.complex128)
         for (target, term), c in np.ndenumerate(self.model.coefficients):
@@ -142,7 +142,7 @@ class FieldLaw:
         return self.grid.with_shape([s + s % 2 for s in shape])
 
     def _nonlinear(self, modes: Modes) -> Modes:
-        """Return the modes of the products, shape (n_components, *modes)."""
+        """Return the modes of the products, shape ``(n_components, *modes)``."""
         if self._products is None:
             return np.zeros_like(modes)
         coarse = self.grid.from_modes(modes)
@@ -170,7 +170,7 @@ class FieldLaw:
         return np.asarray(np.einsum("...ij,j...->i...", matrix, modes))
 
     def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
-        """Return the time derivative, shape (*grid,) or (*grid, n_components)."""
+        """Return the time derivative, shape ``(*grid,)`` or ``(*grid, n_components)``."""
         modes = self._to_modes(x)
         return self._to_values(self._linear(self.symbol, modes) + self._nonlinear(modes))
 
@@ -237,7 +237,7 @@ class CorrectedSolver:
         return np.asarray(base + self.error.rhs(states, t))
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
-        """Return the state one step later; `x` is (history, *state) where there is a history."""
+        """Return the state one step later; `x` has a leading axis where there is a history."""
         states = np.asarray(x, dtype=np.float64)
         if self.history > 1:
             moved = np.stack([self.error.step(past, t, 0.5 * dt) for past in states])

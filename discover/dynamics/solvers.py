@@ -27,9 +27,9 @@ class Solver:
         ``step(x, t, dt)``, that returns the state one step later.
     history : int, default=1
         How many past states a step needs: a multi-step scheme receives `x` of shape
-        (history, *state), oldest first.
+        ``(history, *state)``, oldest first.
     vectorized : bool, default=False
-        Whether a step takes many states at once, shape (..., *state).
+        Whether a step takes many states at once, shape ``(..., *state)``.
     fixed_step : float, optional
         The only step the solver can take. Its discretisation error cannot be told from a
         model error then.
@@ -69,13 +69,13 @@ class Solver:
 
         Parameters
         ----------
-        states : ndarray of shape (n, *state), or (n, history, *state)
+        states : ndarray of shape ``(n, *state)``, or ``(n, history, *state)``
         times : ndarray of shape (n,)
         dt : float
 
         Returns
         -------
-        ndarray of shape (n, *state)
+        ndarray of shape ``(n, *state)``
 
         Raises
         ------
@@ -105,14 +105,14 @@ class Solver:
 
         Parameters
         ----------
-        states : ndarray of shape (n, *state)
+        states : ndarray of shape ``(n, *state)``
         times : ndarray of shape (n,)
         dt : float
             The scale of time: the step between observations.
 
         Returns
         -------
-        ndarray of shape (n, *state)
+        ndarray of shape ``(n, *state)``
         """
         if self.knows_tendency:
             rates = [self.dynamics.rhs(x, float(t)) for x, t in zip(states, times, strict=True)]

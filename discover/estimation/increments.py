@@ -165,7 +165,7 @@ class FieldIncrements:
     Parameters
     ----------
     bursts : Bursts
-        States of shape (*grid, n_components).
+        States of shape ``(*grid, n_components)``.
     grid : Grid
         Of the snapshots.
     solver : Solver
@@ -236,7 +236,7 @@ class FieldIncrements:
         return self.grid.with_shape(shape), _resampled(self.grid, states, shape)
 
     def tendency(self, states: FloatArray, times: FloatArray) -> FloatArray:
-        """Return the solver's tendency on the solver's grid, shape (n, *grid, n_components)."""
+        """Return the solver's tendency on the solver's grid, shape ``(n, *grid, n_components)``."""
         fine = _resampled(self.grid, states, self.solver_grid.shape)
         single = fine.shape[-1] == 1
         given = fine[..., 0] if single else fine
@@ -310,7 +310,7 @@ class FieldIncrements:
         return out
 
     def _draw(self, size: int) -> FloatArray:
-        """Draw errors of the filtered states, shape (size, *grid, n_components)."""
+        """Draw errors of the filtered states, shape ``(size, *grid, n_components)``."""
         white = self.rng.standard_normal((size, *self.grid.shape, len(self.spectra)))
         out = [
             self.grid.from_modes(

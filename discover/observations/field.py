@@ -27,7 +27,7 @@ class Field:
 
     Parameters
     ----------
-    values : ndarray of shape (n_times, *grid) or (n_times, *grid, n_components)
+    values : ndarray of shape ``(n_times, *grid)`` or ``(n_times, *grid, n_components)``
         In `units`; NaN where nothing was observed.
     times : ndarray of shape (n_times,)
         Strictly increasing, in `time_unit`; at any spacing.
@@ -83,7 +83,7 @@ class Field:
 
     @property
     def observed(self) -> BoolArray:
-        """Where something was observed, shape (n_times, *grid, n_components)."""
+        """Where something was observed, shape ``(n_times, *grid, n_components)``."""
         return ~np.isnan(self.values)
 
     @property
@@ -92,13 +92,13 @@ class Field:
         return not np.isnan(self.values).any()
 
     def component(self, name: str) -> FloatArray:
-        """Return one component, shape (n_times, *grid)."""
+        """Return one component, shape ``(n_times, *grid)``."""
         if name not in self.names:
             raise DataError(f"Field: name must be one of {list(self.names)}; got {name!r}.")
         return self.values[..., self.names.index(name)]
 
     def derivative(self, name: str) -> FloatArray:
-        """Return a derivative by its name, such as ``"u_xx"``; shape (n_times, *grid)."""
+        """Return a derivative by its name, such as ``"u_xx"``; shape ``(n_times, *grid)``."""
         jet = Jet.parse(name, self.names, self.grid.names)
         return self.grid.derivative(self.component(jet.component), jet.orders)
 

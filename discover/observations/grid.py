@@ -197,13 +197,13 @@ class Grid:
 
         Parameters
         ----------
-        values : array-like of shape (..., *shape)
+        values : array-like of shape ``(..., *shape)``
         orders : sequence of int
             Order of the derivative along each axis.
 
         Returns
         -------
-        ndarray of shape (..., *shape)
+        ndarray of shape ``(..., *shape)``
         """
         out = np.asarray(values, dtype=np.float64)
         if not any(orders):

@@ -80,7 +80,7 @@ def jet_rows(grid: Grid, components: Mapping[str, FloatArray], names: Sequence[s
     Parameters
     ----------
     grid : Grid
-    components : mapping of str to ndarray of shape (n_snapshots, *grid)
+    components : mapping of str to ndarray of shape ``(n_snapshots, *grid)``
     names : sequence of str
         Which derivatives, such as ``("u", "u_x")``.
 

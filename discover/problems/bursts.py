@@ -26,7 +26,7 @@ class Bursts:
 
     Parameters
     ----------
-    states : ndarray of shape (n_bursts, m, *state)
+    states : ndarray of shape ``(n_bursts, m, *state)``
         2 to 5 states each; pairs are enough for clean data, triples place the slope better.
     times : ndarray of shape (n_bursts, m)
     dt : float
@@ -74,12 +74,12 @@ class Bursts:
 
     @property
     def slopes(self) -> FloatArray:
-        """Difference of the outer states over their distance, shape (n_bursts, *state)."""
+        """Difference of the outer states over their distance, shape ``(n_bursts, *state)``."""
         return (self.states[:, -1] - self.states[:, 0]) / self.span
 
     @property
     def means(self) -> FloatArray:
-        """Mean state of every burst, shape (n_bursts, *state)."""
+        """Mean state of every burst, shape ``(n_bursts, *state)``."""
         return np.asarray(self.states.mean(axis=1))
 
     @property

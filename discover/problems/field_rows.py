@@ -52,7 +52,7 @@ class FieldTerms:
         Parameters
         ----------
         grid : Grid
-        states : ndarray of shape (n_states, *grid, n_components)
+        states : ndarray of shape ``(n_states, *grid, n_components)``
         """
         fields = {name: states[..., i] for i, name in enumerate(self.components)}
         if self.auxiliary is not None:
@@ -60,7 +60,7 @@ class FieldTerms:
         return jet_rows(grid, fields, self.table.inputs)
 
     def evaluate(self, grid: Grid, states: FloatArray) -> FloatArray:
-        """Return all terms on the grid, shape (n_states, n_terms, *grid)."""
+        """Return all terms on the grid, shape ``(n_states, n_terms, *grid)``."""
         rows = self.table.evaluate(self.inputs(grid, states))
         shaped = rows.reshape(len(states), grid.size, self.table.n_terms).transpose(0, 2, 1)
         return shaped.reshape(len(states), self.table.n_terms, *grid.shape)

@@ -28,7 +28,7 @@ class Spectrum:
     Parameters
     ----------
     grid : Grid
-    signal : ndarray of shape (*modes,)
+    signal : ndarray of shape ``(*modes,)``
         Mean square of the Fourier coefficients without noise.
     noise : float
         Mean square of a Fourier coefficient of the noise: its variance over the number of
@@ -52,7 +52,7 @@ class Spectrum:
         Parameters
         ----------
         grid : Grid
-        snapshots : ndarray of shape (n_snapshots, *grid)
+        snapshots : ndarray of shape ``(n_snapshots, *grid)``
         noise_variance : float, optional
             By default from the highest quarter of the wavenumbers, where a resolved field
             has no power; an upper bound where it has some.
@@ -177,7 +177,7 @@ class FourierTests:
         ----------
         grid : Grid
             Of `values`: the grid of the tests, or another one of the same box.
-        values : ndarray of shape (..., *grid)
+        values : ndarray of shape ``(..., *grid)``
 
         Returns
         -------
@@ -207,7 +207,7 @@ class FourierTests:
 
         Returns
         -------
-        ndarray of shape (..., *grid)
+        ndarray of shape ``(..., *grid)``
         """
         return grid.from_modes(self.modes(grid, rows))
 

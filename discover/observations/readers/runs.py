@@ -170,7 +170,6 @@ def read_runs(
 def read_chunks(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
-    rows_per_chunk: int = ROWS_PER_CHUNK,
     time: str | None = None,
     dt: float | None = None,
     states: Sequence[str] | None = None,
@@ -178,6 +177,7 @@ def read_chunks(
     run: str | None = None,
     rows: str | Rows | None = None,
     encoding: str | None = None,
+    rows_per_chunk: int = ROWS_PER_CHUNK,
 ) -> Iterator[Trajectory]:
     """Read runs piece by piece, in memory that does not grow with the file.
 
