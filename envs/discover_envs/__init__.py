@@ -1,5 +1,33 @@
 """Ground-truth gymnasium environments: the real world that `discover` learns from.
 
 Nothing in `discover` except its command line and its benchmarks imports this package;
-methods receive an environment as an argument, as they would receive a laboratory.
+methods receive an environment as an argument, as they would receive a laboratory. Importing
+it registers the environments: ``gymnasium.make("discover/CartPoleSwingup-v0")``.
 """
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register, registry
+
+__all__ = ["ENVIRONMENTS", "register_all"]
+
+#: Module and steps of an episode, by the name of the environment.
+ENVIRONMENTS = {
+    "CartPoleSwingup": ("cartpole", 1000),
+    "PendulumSwingup": ("pendulum", 200),
+}
+
+
+def register_all() -> None:
+    """Make the environments known to gymnasium, single and as batches; once is enough."""
+    for name, (module, steps) in ENVIRONMENTS.items():
+        if f"discover/{name}-v0" not in registry:
+            register(
+                id=f"discover/{name}-v0",
+                entry_point=f"discover_envs.{module}:{name}",
+                vector_entry_point=f"discover_envs.{module}:{name}Vector",
+                max_episode_steps=steps,
+            )
+
+
+register_all()

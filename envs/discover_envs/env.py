@@ -1,0 +1,377 @@
+"""WorldEnv and WorldVectorEnv: any world as a gymnasium environment, one or many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from discover_envs.canvas import Canvas
+from discover_envs.world import World
+
+__all__ = ["WorldEnv", "WorldVectorEnv", "rollout"]
+
+_BLOCK = 128  # steps of noise drawn at once: a call of a generator costs more than a number
+
+
+class _Members:
+    """States of the members of a batch, and all that it takes to move them.
+
+    One environment is a batch of one, which is why a batch equals its members bit for bit.
+    """
+
+    def __init__(
+        self, owner: str, world: World, count: int, changed: Mapping[str, float], discrete: Any
+    ) -> None:
+        self.world, self.count = world, count
+        self.parameters = world.values(owner, changed)
+        self.p = np.array(list(self.parameters.values()))
+        self.states = np.zeros((count, len(world.states)))
+        self.actions = np.zeros((count, len(world.actions)))
+        self.seen = np.zeros((count, len(world.observations)))
+        self.rewards, self.ended = np.zeros(count), np.zeros(count, dtype=bool)
+        self.idle = np.zeros(count, dtype=bool)
+        self.noise = np.zeros((count, _BLOCK if world.n_noise else 1, world.n_noise))
+        self.position = np.zeros(count, dtype=np.int64)
+        self.levels = None if discrete is None else _levels(owner, discrete)
+
+    def observation_space(self) -> spaces.Box:
+        low, high = self.world.bounds()
+        return spaces.Box(low, high, dtype=np.float64)
+
+    def action_space(self) -> spaces.Space[Any]:
+        n_actions = len(self.world.actions)
+        if self.levels is None:
+            return spaces.Box(-1.0, 1.0, (n_actions,), dtype=np.float32)
+        if n_actions == 1:
+            return spaces.Discrete(len(self.levels))
+        return spaces.MultiDiscrete([len(self.levels)] * n_actions)
+
+    def start(self, m: int, rng: np.random.Generator, state: Any = None) -> None:
+        draws = self.world.draws(rng)
+        if state is None:
+            self.world.initial(draws, self.p, self.states[m])
+        else:
+            self.states[m] = state
+        self._refill(m, rng)
+        self.world.observe(self.states[m], self.p, self.seen[m])
+
+    def _refill(self, m: int, rng: np.random.Generator) -> None:
+        self.position[m] = 0
+        if self.world.n_noise:
+            rng.standard_normal(out=self.noise[m])
+
+    def move(self, actions: Any, rngs: Sequence[np.random.Generator]) -> None:
+        if self.levels is None:
+            self.actions[...] = actions
+        else:
+            self.actions.T[...] = self.levels[np.asarray(actions)].T
+        self.world.step(
+            self.states,
+            self.actions,
+            self.noise,
+            self.position,
+            self.p,
+            self.idle,
+            self.seen,
+            self.rewards,
+            self.ended,
+        )
+        if self.world.n_noise:
+            self.position += 1
+            for m in np.flatnonzero(self.position == _BLOCK):
+                self._refill(m, rngs[m])
+
+    def given_states(self, owner: str, options: Mapping[str, Any] | None) -> Any:
+        given = None if options is None else options.get("state")
+        if given is None:
+            return None
+        given = np.asarray(given, dtype=np.float64)
+        if given.shape not in (self.states.shape, self.states.shape[1:]):
+            raise ValueError(
+                f"{owner}: options['state'] must have shape {self.states.shape[1:]} "
+                f"({', '.join(self.world.states)}); got {given.shape}."
+            )
+        return np.broadcast_to(given, self.states.shape)
+
+    def picture(self, m: int) -> np.ndarray:
+        canvas = Canvas()
+        if self.world.draw is not None:
+            self.world.draw(canvas, self.states[m], self.parameters)
+        return canvas.pixels()
+
+
+def _levels(owner: str, discrete: Any) -> np.ndarray:
+    if not (isinstance(discrete, (int, np.integer)) and discrete >= 2):
+        raise ValueError(
+            f"{owner}: discrete must be a number of levels, 2 or more; got {discrete!r}."
+        )
+    return np.linspace(-1.0, 1.0, int(discrete))
+
+
+def _checked_mode(owner: str, mode: str | None) -> str | None:
+    if mode not in (None, "rgb_array"):
+        raise ValueError(f"{owner}: render_mode must be None or 'rgb_array'; got {mode!r}.")
+    return mode
+
+
+class WorldEnv(gymnasium.Env[np.ndarray, Any]):
+    """One environment; a subclass names its world and documents it.
+
+    Parameters
+    ----------
+    render_mode : {"rgb_array"}, optional
+    discrete : int, optional
+        Offer this many equally spaced levels of each action instead of [-1, 1].
+    **parameters : float
+        Parameters of the world by name.
+    """
+
+    world: ClassVar[World]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give every environment the frame rate of its own time step."""
+        super().__init_subclass__(**kwargs)
+        cls.metadata = {"render_modes": ["rgb_array"], "render_fps": _frames(cls.world)}
+
+    def __init__(
+        self, render_mode: str | None = None, discrete: int | None = None, **parameters: float
+    ) -> None:
+        owner = type(self).__name__
+        self.render_mode = _checked_mode(owner, render_mode)
+        self._members = _Members(owner, self.world, 1, parameters, discrete)
+        self.observation_space = self._members.observation_space()
+        self.action_space = self._members.action_space()
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameters of the world, by name."""
+        return dict(self._members.parameters)
+
+    @property
+    def state(self) -> np.ndarray:
+        """A copy of the state of the world."""
+        return self._members.states[0].copy()
+
+    def law(self) -> Any:
+        """Return the true right-hand side as a SymbolicModel, or None where it has none."""
+        return self.world.law(self.parameters)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode; ``options={"state": ...}`` says where."""
+        super().reset(seed=seed)
+        given = self._members.given_states(type(self).__name__, options)
+        self._members.start(0, self.np_random, None if given is None else given[0])
+        return self._members.seen[0].copy(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Take one step; an action outside [-1, 1] acts like the nearest one inside."""
+        members = self._members
+        members.move(action, (self.np_random,))
+        return members.seen[0].copy(), float(members.rewards[0]), bool(members.ended[0]), False, {}
+
+    def render(self) -> np.ndarray | None:
+        """Return a picture of the state, shape (height, width, 3), uint8."""
+        return None if self.render_mode is None else self._members.picture(0)
+
+
+def _frames(world: World) -> int:
+    return max(1, min(60, round(1.0 / world.parameters.get("dt", 0.1))))
+
+
+class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
+    """A batch of environments that moves in one compiled loop.
+
+    Parameters
+    ----------
+    num_envs : int, default=1
+    max_episode_steps : int, optional
+        Steps after which an episode is truncated.
+    render_mode : {"rgb_array"}, optional
+    discrete : int, optional
+    autoreset_mode : AutoresetMode or str, default=NEXT_STEP
+        NEXT_STEP starts a new episode in the step after the last one, which ignores its
+        action; SAME_STEP in the same step, the last observation being in
+        ``info["final_obs"]``.
+    **parameters : float
+
+    Notes
+    -----
+    Member ``i`` of a batch reset with ``seed`` is the single environment reset with
+    ``seed + i``, bit for bit.
+    """
+
+    world: ClassVar[World]
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        discrete: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **parameters: float,
+    ) -> None:
+        owner = type(self).__name__
+        mode = AutoresetMode(autoreset_mode)
+        if mode is AutoresetMode.DISABLED:
+            raise ValueError(f"{owner}: autoreset_mode must be NEXT_STEP or SAME_STEP.")
+        self.render_mode = _checked_mode(owner, render_mode)
+        self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
+        self._same_step = mode is AutoresetMode.SAME_STEP
+        self.metadata = {
+            "render_modes": ["rgb_array"],
+            "render_fps": _frames(self.world),
+            "autoreset_mode": mode,
+        }
+        self._members = _Members(owner, self.world, num_envs, parameters, discrete)
+        self.single_observation_space = self._members.observation_space()
+        self.single_action_space = self._members.action_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rngs: list[np.random.Generator] = []
+        self._steps = np.zeros(num_envs, dtype=np.int64)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameters of the world, by name."""
+        return dict(self._members.parameters)
+
+    @property
+    def states(self) -> np.ndarray:
+        """A copy of the states, shape (num_envs, n_states)."""
+        return self._members.states.copy()
+
+    def law(self) -> Any:
+        """Return the true right-hand side as a SymbolicModel, or None where it has none."""
+        return self.world.law(self.parameters)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode of every member; ``options={"state": ...}`` says where."""
+        self._seed(seed)
+        given = self._members.given_states(type(self).__name__, options)
+        for m, rng in enumerate(self._rngs):
+            self._members.start(m, rng, None if given is None else given[m])
+        self._steps[:] = 0
+        self._members.idle[:] = False
+        return self._members.seen.copy(), {}
+
+    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
+        if seed is None and self._rngs:
+            return
+        first = seed[0] if isinstance(seed, Sequence) else seed
+        super().reset(seed=first)
+        if seed is None:
+            seeds: Sequence[int | None] = [None] * self.num_envs
+        elif isinstance(seed, Sequence):
+            seeds = seed
+        else:
+            seeds = [seed + m for m in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(
+                f"{type(self).__name__}: seed must be one number or {self.num_envs} of them; got "
+                f"{len(seeds)}."
+            )
+        self._rngs = [gymnasium.utils.seeding.np_random(one)[0] for one in seeds]
+
+    def step(
+        self, actions: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take one step with every member."""
+        members = self._members
+        if not self._rngs:
+            raise gymnasium.error.ResetNeeded(f"{type(self).__name__}: call reset before step.")
+        members.move(actions, self._rngs)
+        self._steps += 1
+        terminated = members.ended.copy()
+        if self.max_episode_steps is None:
+            truncated = np.zeros(self.num_envs, dtype=bool)
+        else:
+            truncated = self._steps >= self.max_episode_steps
+        info: dict[str, Any] = {}
+        if self._same_step:
+            self._restart_now(terminated | truncated, info)
+        else:
+            self._restart_idle(truncated)
+            members.idle[:] = terminated | truncated
+        return members.seen.copy(), members.rewards.copy(), terminated, truncated, info
+
+    def _restart_idle(self, truncated: np.ndarray) -> None:
+        for m in np.flatnonzero(self._members.idle):
+            self._members.start(m, self._rngs[m])
+            self._steps[m] = 0
+            truncated[m] = False
+
+    def _restart_now(self, done: np.ndarray, info: dict[str, Any]) -> None:
+        if not done.any():
+            return
+        final = np.full(self.num_envs, None, dtype=object)
+        for m in np.flatnonzero(done):
+            final[m] = self._members.seen[m].copy()
+            self._members.start(m, self._rngs[m])
+            self._steps[m] = 0
+        info |= {"final_obs": final, "_final_obs": done.copy()}
+        info |= {"final_info": {}, "_final_info": done.copy()}
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """Return a picture of every member."""
+        if self.render_mode is None:
+            return None
+        return tuple(self._members.picture(m) for m in range(self.num_envs))
+
+
+def rollout(
+    world: World,
+    states: np.ndarray,
+    actions: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    **parameters: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Follow given actions from given states, in one compiled loop.
+
+    Parameters
+    ----------
+    world : World
+    states : ndarray of shape (n_members, n_states)
+    actions : ndarray of shape (n_members, n_steps, n_actions)
+        In [-1, 1]; clipped to it.
+    rng : numpy.random.Generator
+        For the noise of the transitions.
+    **parameters : float
+
+    Returns
+    -------
+    path : ndarray of shape (n_members, n_steps + 1, n_states)
+        States; after the end of an episode the last one.
+    rewards : ndarray of shape (n_members, n_steps)
+    lengths : ndarray of int, shape (n_members,)
+        Steps until the episode ended.
+    """
+    states = np.ascontiguousarray(states, dtype=np.float64)
+    actions = np.ascontiguousarray(actions, dtype=np.float64)
+    expected = (states.shape[0], actions.shape[1] if actions.ndim == 3 else -1, len(world.actions))
+    if states.ndim != 2 or states.shape[1] != len(world.states) or actions.shape != expected:
+        raise ValueError(
+            f"rollout: states and actions must have shapes (n_members, {len(world.states)}) and "
+            f"(n_members, n_steps, {len(world.actions)}); got {states.shape} and {actions.shape}."
+        )
+    p = np.array(list(world.values("rollout", parameters).values()))
+    count, n_steps = actions.shape[:2]
+    noise = rng.standard_normal((count, n_steps, world.n_noise))
+    path = np.empty((count, n_steps + 1, states.shape[1]))
+    rewards, lengths = np.empty((count, n_steps)), np.empty(count, dtype=np.int64)
+    world.rollout(states, actions, noise, p, path, rewards, lengths)
+    return path, rewards, lengths

@@ -1,0 +1,194 @@
+"""What every environment promises, whatever its physics."""
+
+import importlib
+import pickle
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import discover_envs
+
+NAMES = tuple(discover_envs.ENVIRONMENTS)
+every = pytest.mark.parametrize("name", NAMES)
+
+
+def make(name, **options):
+    return gymnasium.make(f"discover/{name}-v0", **options)
+
+
+def world_of(name):
+    module, _ = discover_envs.ENVIRONMENTS[name]
+    return getattr(importlib.import_module(f"discover_envs.{module}"), name).world
+
+
+def stepped(env, actions, seed):
+    """Observations, rewards and endings, starting again as a batch with NEXT_STEP does."""
+    first, _ = env.reset(seed=seed)
+    rows, over = [(first, 0.0, False, False)], False
+    for action in actions:
+        if over:
+            rows.append((env.reset()[0], 0.0, False, False))
+        else:
+            rows.append(env.step(action)[:4])
+        over = rows[-1][2] or rows[-1][3]
+    return [np.array(column) for column in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("options", [{}, {"discrete": 3}], ids=["continuous", "discrete"])
+@every
+def test_gymnasium_accepts_it(name, options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(make(name, render_mode="rgb_array", **options).unwrapped)
+    text = [str(one.message) for one in caught]
+    unbounded = (
+        "observation space minimum value is -inf",
+        "observation space maximum value is inf",
+    )
+    assert not [line for line in text if not any(known in line for known in unbounded)]
+
+
+@pytest.mark.parametrize("options", [{}, {"discrete": 3}], ids=["continuous", "discrete"])
+@every
+def test_stable_baselines_accepts_it(name, options):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(make(name, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"discrete": 4}], ids=["continuous", "discrete"])
+@every
+def test_a_batch_equals_its_members_bit_for_bit_across_episodes(name, options):
+    batch = gymnasium.make_vec(f"discover/{name}-v0", num_envs=3, max_episode_steps=40, **options)
+    rng = np.random.default_rng(0)
+    batch.action_space.seed(int(rng.integers(1000)))
+    actions = [batch.action_space.sample() for _ in range(150)]
+    first, _ = batch.reset(seed=11)
+    found = [(first, np.zeros(3), np.zeros(3, bool), np.zeros(3, bool))]
+    found += [batch.step(action)[:4] for action in actions]
+    for m in range(3):
+        env = make(name, max_episode_steps=40, **options)
+        alone = stepped(env, [action[m] for action in actions], 11 + m)
+        for together, single in zip(zip(*found, strict=True), alone, strict=True):
+            np.testing.assert_array_equal(np.array([row[m] for row in together]), single)
+
+
+@every
+def test_both_ways_of_starting_again_see_the_same_episodes(name):
+    def follow(mode, steps):
+        batch = gymnasium.make_vec(
+            f"discover/{name}-v0", num_envs=2, max_episode_steps=20, autoreset_mode=mode
+        )
+        assert batch.metadata["autoreset_mode"] is mode
+        batch.reset(seed=5)
+        rows = []
+        for _ in range(steps):
+            seen, reward, terminated, truncated, info = batch.step(
+                np.zeros(batch.action_space.shape)
+            )
+            if mode is AutoresetMode.SAME_STEP and "final_obs" in info:
+                assert (info["_final_obs"] == (terminated | truncated)).all()
+                rows.append((info["final_obs"][0], reward[0]))
+            rows.append((seen[0], reward[0]))
+        return rows
+
+    same, following = follow(AutoresetMode.SAME_STEP, 40), follow(AutoresetMode.NEXT_STEP, 41)
+    for (a, _), (b, _) in zip(same, following, strict=False):
+        np.testing.assert_array_equal(a, b)
+
+
+@every
+def test_one_seed_repeats_and_two_differ(name):
+    env = make(name)
+    env.action_space.seed(3)
+    actions = [env.action_space.sample() for _ in range(30)]
+    first, again, other = (stepped(env, actions, seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@every
+def test_a_rollout_is_the_environment_without_the_waiting(name):
+    from discover_envs.env import rollout
+
+    env = make(name).unwrapped
+    if env.world.n_noise:
+        pytest.skip("the two draw their noise in another order")
+    env.reset(seed=4)
+    start, actions = (
+        env.state,
+        np.random.default_rng(5).uniform(-1.5, 1.5, (1, 25, len(env.world.actions))),
+    )
+    path, rewards, lengths = rollout(env.world, start[None], actions, rng=np.random.default_rng(0))
+    for k in range(lengths[0]):
+        _, reward, *_ = env.step(actions[0, k])
+        np.testing.assert_allclose(path[0, k + 1], env.state, rtol=1e-14, atol=1e-14)
+        np.testing.assert_allclose(rewards[0, k], reward, rtol=1e-13, atol=1e-14)
+
+
+@every
+def test_it_survives_pickling_in_the_middle_of_an_episode(name):
+    env = make(name).unwrapped
+    env.reset(seed=6)
+    env.action_space.seed(7)
+    actions = [env.action_space.sample() for _ in range(10)]
+    for action in actions:
+        env.step(action)
+    copy = pickle.loads(pickle.dumps(env))
+    for action in actions:
+        for ours, theirs in zip(env.step(action)[:4], copy.step(action)[:4], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@every
+def test_the_stated_law_is_the_limit_of_its_steps(name):
+    world = world_of(name)
+    if world.terms is None:
+        pytest.skip("its law has no closed form in continuous time")
+    dt = 1e-6
+    env = make(name, dt=dt).unwrapped
+    law = env.law()
+    rng = np.random.default_rng(8)
+    for seed in range(5):
+        env.reset(seed=seed)
+        for _ in range(3):
+            action = rng.uniform(-1, 1, len(world.actions)).astype(np.float32)
+            state = env.state
+            env.step(action)
+            slope = (env.state - state) / dt
+            scale = 1.0 + np.abs(slope)
+            assert (np.abs(law.rhs(state, u=action) - slope) / scale < 1e-4).all()
+
+
+@every
+def test_the_start_can_be_chosen_and_a_wrong_one_is_refused(name):
+    env = make(name).unwrapped
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    state = env.state
+    env.reset(seed=9, options={"state": state})
+    np.testing.assert_array_equal(env.state, state)
+    with pytest.raises(ValueError, match="must have shape"):
+        env.reset(options={"state": np.zeros(len(state) + 1)})
+
+
+@every
+def test_an_unknown_parameter_is_named_with_the_known_ones(name):
+    with pytest.raises(ValueError, match=r"parameters must be among .*; got colour"):
+        make(name, colour=1.0)
+
+
+@every
+def test_a_picture_shows_something_and_follows_the_state(name):
+    env = make(name, render_mode="rgb_array")
+    env.reset(seed=1)
+    before = env.render()
+    for _ in range(30):
+        env.step(env.action_space.sample())
+    assert before.dtype == np.uint8
+    assert before.shape == (300, 400, 3)
+    assert (before != 255).any()
+    assert (before != env.render()).any()
