@@ -15,6 +15,10 @@ __all__ = ["ENVIRONMENTS", "register_all"]
 ENVIRONMENTS = {
     "CartPoleSwingup": ("cartpole", 1000),
     "PendulumSwingup": ("pendulum", 200),
+    "LorenzControl": ("lorenz", 1000),
+    "CylinderWakeMeanField": ("wake", 1000),
+    "FisheryTippingPoint": ("fishery", 50),
+    "ChemostatWashout": ("chemostat", 1000),
 }
 
 

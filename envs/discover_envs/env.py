@@ -26,7 +26,7 @@ class _Members:
     """
 
     def __init__(
-        self, owner: str, world: World, count: int, changed: Mapping[str, float], discrete: Any
+        self, owner: str, world: World, count: int, changed: Mapping[str, Any], discrete: Any
     ) -> None:
         self.world, self.count = world, count
         self.parameters = world.values(owner, changed)
@@ -128,7 +128,7 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
     render_mode : {"rgb_array"}, optional
     discrete : int, optional
         Offer this many equally spaced levels of each action instead of [-1, 1].
-    **parameters : float
+    **parameters : float or str
         Parameters of the world by name.
     """
 
@@ -140,7 +140,7 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
         cls.metadata = {"render_modes": ["rgb_array"], "render_fps": _frames(cls.world)}
 
     def __init__(
-        self, render_mode: str | None = None, discrete: int | None = None, **parameters: float
+        self, render_mode: str | None = None, discrete: int | None = None, **parameters: Any
     ) -> None:
         owner = type(self).__name__
         self.render_mode = _checked_mode(owner, render_mode)
@@ -200,7 +200,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         NEXT_STEP starts a new episode in the step after the last one, which ignores its
         action; SAME_STEP in the same step, the last observation being in
         ``info["final_obs"]``.
-    **parameters : float
+    **parameters : float or str
 
     Notes
     -----
@@ -217,7 +217,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         render_mode: str | None = None,
         discrete: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        **parameters: float,
+        **parameters: Any,
     ) -> None:
         owner = type(self).__name__
         mode = AutoresetMode(autoreset_mode)
@@ -338,7 +338,7 @@ def rollout(
     actions: np.ndarray,
     *,
     rng: np.random.Generator,
-    **parameters: float,
+    **parameters: Any,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Follow given actions from given states, in one compiled loop.
 
@@ -350,7 +350,7 @@ def rollout(
         In [-1, 1]; clipped to it.
     rng : numpy.random.Generator
         For the noise of the transitions.
-    **parameters : float
+    **parameters : float or str
 
     Returns
     -------

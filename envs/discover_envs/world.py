@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -55,6 +55,9 @@ class World:
         ``draw(canvas, state, parameters)`` paints a state.
     terms : callable, optional
         Maps parameters to the true right-hand side, one dict of term to coefficient per state.
+    units : mapping of str to str, optional
+    choices : mapping of str to tuple of str, optional
+        Parameters that are chosen by name; their value is the number of the name.
     """
 
     parameters: Mapping[str, float]
@@ -73,6 +76,7 @@ class World:
     draw: Callable[..., None] | None = None
     terms: Callable[[Mapping[str, float]], list[dict[str, float]]] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds of the observations."""
@@ -80,13 +84,13 @@ class World:
         low = -unbounded if self.low is None else np.array(self.low)
         return low, unbounded if self.high is None else np.array(self.high)
 
-    def values(self, owner: str, changed: Mapping[str, float]) -> dict[str, float]:
+    def values(self, owner: str, changed: Mapping[str, Any]) -> dict[str, float]:
         """Return the parameters with some of them changed.
 
         Raises
         ------
         ValueError
-            If a name is unknown or a value is not a finite number.
+            If a name is unknown, or a value neither a finite number nor among the choices.
         """
         unknown = sorted(set(changed) - set(self.parameters))
         if unknown:
@@ -94,11 +98,20 @@ class World:
                 f"{owner}: parameters must be among {', '.join(self.parameters)}; got "
                 f"{', '.join(unknown)}."
             )
-        found = {name: float(changed.get(name, value)) for name, value in self.parameters.items()}
+        given = dict(changed)
+        for name in self.choices.keys() & given.keys():
+            given[name] = self._number(owner, name, given[name])
+        found = {name: float(given.get(name, value)) for name, value in self.parameters.items()}
         for name, value in found.items():
             if not np.isfinite(value):
                 raise ValueError(f"{owner}: {name} must be finite; got {value}.")
         return found
+
+    def _number(self, owner: str, name: str, value: Any) -> int:
+        if value not in self.choices[name]:
+            names = ", ".join(map(repr, self.choices[name]))
+            raise ValueError(f"{owner}: {name} must be one of {names}; got {value!r}.")
+        return self.choices[name].index(value)
 
     def draws(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the numbers that `initial` needs."""
