@@ -35,7 +35,10 @@ class BestSubsetRegressor(SparseRegressor):
     Leaps and bounds (Furnival and Wilson, Technometrics 16 (1974) 499-511) on the R factor,
     bounded by the criterion itself. Exact: no support is missed. The effort grows with the
     number of candidates that matter a little; up to about 30 terms are feasible, and more
-    where few stand out. ``path`` begins with the chosen support, its rivals follow.
+    where few stand out. ``path`` begins with the chosen support, its rivals follow. Where the
+    rows span at most half as many directions as there are terms, a support has at most half
+    as many terms as directions: beyond that it cannot be unique (Donoho and Elad, Proc. Natl.
+    Acad. Sci. 100 (2003) 2197-2202).
 
     Raises
     ------
@@ -118,6 +121,7 @@ class BestSubsetRegressor(SparseRegressor):
         least = max(floor, energy / rows * (1e-28 if stats.factor is not None else 1e-15))
         sizes = np.arange(k + 1)
         penalty = criterion_values(self.criterion, np.ones(k + 1), sizes, n, p)
+        penalty[sizes > _most_terms(equations, k)] = np.inf
         m = int(min(self.n_best, 2 ** min(k, 30)))
         scores, chosen = np.full(m, np.inf), np.zeros(m, dtype=np.int64)
         subsets = np.zeros((m, max(k, 1)), dtype=np.int64)
@@ -138,6 +142,16 @@ class BestSubsetRegressor(SparseRegressor):
                 terms = tuple(sorted(int(columns[i]) for i in row[:size]))
                 found.append(Candidate(target, terms, np.nan, variance, float(score)))
         return found
+
+
+def _most_terms(equations: NormalEquations, n_candidates: int) -> int:
+    """Return how many terms a support may have.
+
+    Where the rows span at most half as many directions as there are candidates, any support
+    of more than half of these directions has others that fit just as well.
+    """
+    crowded = 2 * equations.rank <= n_candidates
+    return max(1, equations.rank // 2) if crowded else n_candidates
 
 
 def _by_usefulness(equations: NormalEquations, columns: IntArray, target: int) -> IntArray:

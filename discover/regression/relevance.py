@@ -35,6 +35,7 @@ _SIGNIFICANT = 3.0  # standard errors from which a correlation of the residuals 
 _MOST_ROUNDS = 10
 _CV_BLOCKS = 20
 _PATH_ROUNDS = 20  # at each threshold
+_SINGULAR_LEAST = 1e-8  # share of the target that paths from dependent columns look down to
 _LONGEST_PATH = 64  # candidates up to which inverting them all is cheaper than the search
 
 
@@ -377,9 +378,11 @@ def _starts(moments: Moments, penalty: FloatArray) -> BoolArray:
         found.append(support[None])
     if p <= _LONGEST_PATH:
         rounds = np.full(len(_THRESHOLDS), _PATH_ROUNDS)
+        # all terms together interpolate: below this, their order would be that of rounding
+        smallest = max(least, _SINGULAR_LEAST) if moments.singular else least
         for start in _STARTS:
             supports = np.zeros((len(_THRESHOLDS), p), dtype=np.bool_)
-            relevance_path(*common, start, _THRESHOLDS, rounds, supports)
+            relevance_path(*common[:4], smallest, start, _THRESHOLDS, rounds, supports)
             found.append(supports)
     return np.unique(np.concatenate(found), axis=0)
 

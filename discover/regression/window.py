@@ -47,6 +47,8 @@ class Moments:
         Scaled sum of squares of the target.
     most : int
         Terms a model may have: half as many as there are independent rows.
+    singular : bool
+        Whether some columns depend on others, to rounding.
     """
 
     C: FloatArray
@@ -58,6 +60,7 @@ class Moments:
     least: float
     energy: float
     most: int
+    singular: bool
 
     @classmethod
     def of(cls, equations: NormalEquations, target: int, usable: BoolArray) -> Moments:
@@ -71,7 +74,8 @@ class Moments:
             floor = stats.floor[target] / stats.scale[p + target]
             least = max(least, float(floor**2 * stats.n_samples / energy))
         n = stats.effective_samples
-        independent = min(n, equations.rank) if stats.condition_number > 1e12 else n
+        singular = stats.condition_number > 1e12
+        independent = min(n, equations.rank) if singular else n
         triangle = equations.triangle if exact else np.zeros((0, p + stats.n_targets))
         return cls(
             C=equations.gram,
@@ -83,6 +87,7 @@ class Moments:
             least=min(least, 1.0),
             energy=energy,
             most=int(max(1, min(p, independent / 2, _MOST_TERMS))),
+            singular=singular,
         )
 
     def reduced(self, terms: Sequence[int]) -> tuple[FloatArray, FloatArray, float]:

@@ -254,6 +254,18 @@ def test_neither_the_order_of_terms_nor_that_of_rows_matters(order, seed):
     np.testing.assert_allclose(found.coef_, plain.coef_[:, order], rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("uncertainty", ["posterior", "sandwich"])
+def test_the_order_of_rows_does_not_matter_where_all_terms_interpolate(uncertainty, seed):
+    rng = np.random.RandomState(seed)
+    X, y, times = rng.rand(15, 30), rng.randint(0, 3, size=15), rng.randint(0, 5, size=15)
+    order = rng.permutation(15)
+    model = RelevanceVectorRegressor("ebic", uncertainty=uncertainty)
+    repeated = model.fit(X.repeat(times, axis=0), y.repeat(times)).support_
+    weighted = model.fit(X[order], y[order], sample_weight=times[order]).support_
+    np.testing.assert_array_equal(weighted, repeated)
+
+
 def test_terms_that_are_the_same_column_share_the_blame():
     X, Y, _truth = problem()
     twice = np.column_stack([X, X[:, 1]])
