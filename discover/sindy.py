@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from discover.estimation import JointFit, ReweightedWeakForm, joint_fit_warranted, refine
 from discover.exceptions import DataError, DataWarning
+from discover.grouped import GroupedFits
 from discover.interop import as_regressor
 from discover.interop.dask import is_dask
 from discover.interop.pysindy import TranslatedLibrary, is_pysindy_library
@@ -51,7 +52,7 @@ _FEWEST_ROWS = 4.0  # independent rows below which a fit is called a guess
 Libraries = FeatureLibrary | str | Mapping[str, FeatureLibrary]
 
 
-class _Sindy(StreamingFits, BaseEstimator):
+class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
     """What continuous and discrete identification share."""
 
     _kind: Kind = "continuous"
@@ -69,7 +70,9 @@ class _Sindy(StreamingFits, BaseEstimator):
     def _form(self) -> Any:
         raise NotImplementedError
 
-    def fit(self, X: Any, t: Any = None, u: Any = None) -> Self:
+    def fit(
+        self, X: Any, t: Any = None, u: Any = None, *, groups: Sequence[Hashable] | None = None
+    ) -> Self:
         """Identify the law behind observations.
 
         Parameters
@@ -82,6 +85,10 @@ class _Sindy(StreamingFits, BaseEstimator):
             be left out where a table has them as its index.
         u : array-like of shape (n_samples, n_controls), callable, or list, optional
             Controls.
+        groups : sequence of hashable, one per run, optional
+            Labels of experiments with different parameters: the terms are chosen together,
+            the coefficients are those of each group, and so is its law in `group_models_`.
+            See :func:`discover.regression.fit_groups`.
 
         Returns
         -------
@@ -94,9 +101,11 @@ class _Sindy(StreamingFits, BaseEstimator):
         NotIdentifiableError
             If chosen terms cannot be told apart on these data.
         """
-        if is_dask(X):
+        if is_dask(X) and groups is None:
             return self._fit_dask(X, t, u)
         self._forget_stream()
+        if groups is not None:
+            return self._fit_groups(X, t, u, groups)
         self.form_ = self._form()
         runs = self._runs(X, t, u)
         problem = self._pose(runs)
@@ -265,7 +274,7 @@ class _Sindy(StreamingFits, BaseEstimator):
     @property
     def identifiability_(self) -> IdentifiabilityReport:
         """What these data can and cannot tell apart; made when first asked for."""
-        check_is_fitted(self, "symbolic_")
+        self._check_one_law()
         if not hasattr(self, "statistics_"):
             raise AttributeError(
                 f"{self._owner}: a joint fit keeps no statistics of rows to report on; its "
@@ -299,7 +308,7 @@ class _Sindy(StreamingFits, BaseEstimator):
         -------
         ndarray of the shape of `X`'s states, or list of them
         """
-        check_is_fitted(self, "symbolic_")
+        self._check_one_law()
         if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) == 2:
             us = [None] * len(X) if u is None else u
             ts = t if isinstance(t, list | tuple) else [t] * len(X)
@@ -345,7 +354,7 @@ class _Sindy(StreamingFits, BaseEstimator):
         float
             1 is perfect; a constant target scores 1 if it is met to rounding, else 0.
         """
-        check_is_fitted(self, "symbolic_")
+        self._check_one_law()
         problem = self._pose(self._runs(X, t, u))
         model: SymbolicModel = self.symbolic_
         states, controls = len(model.state_names), len(model.control_names)
@@ -365,16 +374,20 @@ class _Sindy(StreamingFits, BaseEstimator):
 
     def simulate(self, x0: ArrayLike, t: ArrayLike, u: Any = None, **options: Any) -> Any:
         """Integrate the law from an initial state; see :func:`discover.dynamics.simulate`."""
-        check_is_fitted(self, "symbolic_")
+        self._check_one_law()
         return self.symbolic_.simulate(x0, t, u, **options)
 
     def equations(self) -> list[str]:
-        """Return the equations as text."""
+        """Return the equations as text; of groups, each with its label."""
+        if hasattr(self, "group_models_"):
+            return self._group_lines()
         check_is_fitted(self, "symbolic_")
         return self.symbolic_.equations()
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Return the equations once there are any, else the parameters."""
+        if hasattr(self, "group_models_"):
+            return "\n".join([*self._group_lines(), *(f"({note})" for note in self.left_out_)])
         if not hasattr(self, "symbolic_"):
             return str(super().__repr__(N_CHAR_MAX))
         told = [*self.left_out_, *self._remarks()]
@@ -436,6 +449,8 @@ class SINDy(_Sindy):
     ----------
     symbolic_ : SymbolicModel
         The law.
+    group_models_ : dict of label to SymbolicModel
+        Instead of `symbolic_`, `estimate_` and `statistics_`, of a fit with `groups`.
     estimate_ : Estimate
         Coefficients, covariance, and the path of models that were compared.
     regressor_, library_ : fitted copies

@@ -155,7 +155,7 @@ class StreamingFits:
         return regressor
 
     def _forget_stream(self) -> None:
-        for name in ("stream_", "_collected", "_partial_table"):
+        for name in ("stream_", "_collected", "_partial_table", "group_models_"):
             self.__dict__.pop(name, None)
 
     def _fit_parts(

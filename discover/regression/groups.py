@@ -17,7 +17,10 @@ __all__ = ["fit_groups"]
 
 
 def fit_groups(
-    stats: Mapping[Hashable, SufficientStatistics], *, criterion: Criterion = "ebic"
+    stats: Mapping[Hashable, SufficientStatistics],
+    *,
+    criterion: Criterion = "ebic",
+    allowed: BoolArray | None = None,
 ) -> dict[Hashable, Estimate]:
     """Regress several experiments on the same terms, with coefficients of their own.
 
@@ -28,6 +31,8 @@ def fit_groups(
         same terms and targets.
     criterion : {"ebic", "bic", "aicc"}, default="ebic"
         Summed over the groups; that there are many supports to choose from counts once.
+    allowed : ndarray of bool, shape (n_targets, n_terms), optional
+        Which terms each target may use; by default all.
 
     Returns
     -------
@@ -46,18 +51,19 @@ def fit_groups(
             f"fit_groups: stats must be of one or more groups over the same terms and targets; "
             f"got (terms, targets) {sorted(shapes)}."
         )
-    p, q = shapes.pop()
+    n_targets = shapes.pop()[1]
     groups = [NormalEquations(s) for s in stats.values()]
-    support = np.stack([_shared_support(groups, j, p, criterion) for j in range(q)])
+    usable = np.tile(np.all([group.usable for group in groups], axis=0), (n_targets, 1))
+    usable = usable if allowed is None else usable & allowed
+    support = np.stack([_shared_support(groups, j, row, criterion) for j, row in enumerate(usable)])
     return {label: STLSQ(0.0).fit_statistics(s, allowed=support) for label, s in stats.items()}
 
 
 def _shared_support(
-    groups: list[NormalEquations], target: int, p: int, criterion: Criterion
+    groups: list[NormalEquations], target: int, active: BoolArray, criterion: Criterion
 ) -> BoolArray:
     """Return the support of one target that the groups together like best."""
-    active: BoolArray = np.all([group.usable for group in groups], axis=0)
-    best, chosen = np.inf, active
+    best, chosen, p = np.inf, active, len(active)
     while True:
         terms = np.flatnonzero(active)
         fits = [_fit(group, active, target) for group in groups]
