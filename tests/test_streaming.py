@@ -92,6 +92,28 @@ def test_a_streamed_law_is_the_law_in_memory(lorenz, kind, again):
     np.testing.assert_allclose(errors, expected.standard_errors[expected.support], rtol=0.05)
 
 
+def test_a_zarr_array_is_read_chunk_by_chunk(lorenz, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    run = lorenz[0]
+    shape = run.states.shape
+    zarr.open_array(tmp_path / "x", mode="w", shape=shape, chunks=(1700, 3), dtype="f8")[:] = (
+        run.states
+    )
+
+    def read():
+        stored = zarr.open_array(tmp_path / "x", mode="r")
+        for start in range(0, len(run), stored.chunks[0]):
+            rows = slice(start, start + stored.chunks[0])
+            yield Trajectory(stored[rows], run.times[rows], state_names=NAMES)
+
+    model = SINDy(PolynomialLibrary(2), method=WeakForm().resolved([run]))
+    expected = model.fit([run]).symbolic_
+    found = model.fit_stream(read).symbolic_
+    np.testing.assert_array_equal(found.support, expected.support)
+    assert found.complexity == 7
+    np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-9)
+
+
 def test_partial_fit_continues_runs_and_ends_where_one_fit_does(lorenz):
     run = lorenz[0]
     form = WeakForm().resolved([run])

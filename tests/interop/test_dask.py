@@ -5,7 +5,14 @@ import os
 import numpy as np
 import pytest
 
-from discover import STLSQ, DiscreteSINDy, FiniteDifference, PolynomialLibrary, SINDy, WeakForm
+from discover import (
+    STLSQ,
+    DiscreteSINDy,
+    FiniteDifference,
+    PolynomialLibrary,
+    SINDy,
+    WeakForm,
+)
 from discover.bench import lorenz
 from discover.exceptions import DataError
 from discover.observations import as_trajectories
@@ -38,9 +45,10 @@ def cluster():
 
 def models(data):
     form = WeakForm().resolved(as_trajectories(data, DT, names=NAMES))
+    per_state = {"x": PolynomialLibrary(2), "y": PolynomialLibrary(2), "z": PolynomialLibrary(5)}
     return [
         SINDy(PolynomialLibrary(3), STLSQ(0.02), method=form, names=NAMES),
-        SINDy(PolynomialLibrary(5), STLSQ(0.5), method=FiniteDifference(4), names=NAMES),
+        SINDy(per_state, STLSQ(0.1), method=FiniteDifference(4), names=NAMES),
         DiscreteSINDy(PolynomialLibrary(2), STLSQ(1e-3), names=NAMES),
     ]
 
@@ -49,6 +57,9 @@ def models(data):
 def test_two_workers_find_the_coefficients_of_one_process(cluster, data, kind):
     model = models(data)[kind]
     expected = model.fit(data, DT).symbolic_
+    if isinstance(model, SINDy):
+        assert expected.pruned().term_names == ("x", "y", "z", "x*y", "x*z")
+        assert expected.complexity == 7
     n_samples = model.statistics_.n_samples
     found = model.fit(da.from_array(data, chunks=(7000, 2)), DT)
     assert found.statistics_.n_samples == n_samples
