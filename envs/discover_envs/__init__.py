@@ -7,9 +7,9 @@ it registers the environments: ``gymnasium.make("discover/CartPoleSwingup-v0")``
 
 from __future__ import annotations
 
-from gymnasium.envs.registration import register, registry
+from gymnasium.envs.registration import make, make_vec, register, registry
 
-__all__ = ["ENVIRONMENTS", "register_all"]
+__all__ = ["ENVIRONMENTS", "make", "make_vec", "register_all"]
 
 #: Module and steps of an episode, by the name of the environment.
 ENVIRONMENTS = {

@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, GREY, INK, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rk4, rollout_batch, step_batch
+from discover_envs.world import World, rk4, rollout_batch, start_batch, step_batch
 
 __all__ = ["CartPoleSwingup", "CartPoleSwingupVector"]
 
@@ -110,6 +110,11 @@ def terminal(state, p):
 
 
 @njit(cache=True)
+def _start(states, which, draws, chosen, p, seen):
+    start_batch(initial, observation, states, which, draws, chosen, p, seen)
+
+
+@njit(cache=True)
 def _step(states, actions, noise, position, p, idle, seen, rewards, ended):
     step_batch(
         transition, observation, reward, terminal,
@@ -169,8 +174,7 @@ WORLD = World(
     states=("x", "theta", "x_dot", "theta_dot"),
     observations=("x", "cos_theta", "sin_theta", "x_dot", "theta_dot"),
     actions=("force",),
-    initial=njit(cache=True)(initial.py_func),
-    observe=njit(cache=True)(observation.py_func),
+    start=_start,
     step=_step,
     rollout=_rollout,
     n_draws=4,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
@@ -16,6 +16,7 @@ from discover_envs.world import World
 
 __all__ = ["WorldEnv", "WorldVectorEnv", "rollout"]
 
+_FIRST = np.zeros(1, dtype=np.int64)
 _BLOCK = 128  # steps of noise drawn at once: a call of a generator costs more than a number
 
 
@@ -38,6 +39,7 @@ class _Members:
         self.idle = np.zeros(count, dtype=bool)
         self.noise = np.zeros((count, _BLOCK if world.n_noise else 1, world.n_noise))
         self.position = np.zeros(count, dtype=np.int64)
+        self._left = 0
         self.levels = None if discrete is None else _levels(owner, discrete)
 
     def observation_space(self) -> spaces.Box:
@@ -52,19 +54,19 @@ class _Members:
             return spaces.Discrete(len(self.levels))
         return spaces.MultiDiscrete([len(self.levels)] * n_actions)
 
-    def start(self, m: int, rng: np.random.Generator, state: Any = None) -> None:
-        draws = self.world.draws(rng)
-        if state is None:
-            self.world.initial(draws, self.p, self.states[m])
-        else:
-            self.states[m] = state
-        self._refill(m, rng)
-        self.world.observe(self.states[m], self.p, self.seen[m])
+    def start(self, which: np.ndarray, rngs: Sequence[np.random.Generator], given: Any) -> None:
+        """Start the members `which`, whose generators are `rngs`."""
+        draws = self.world.draws(rngs)
+        if given is not None:
+            self.states[which] = given
+        self.world.start(self.states, which, draws, given is not None, self.p, self.seen)
 
-    def _refill(self, m: int, rng: np.random.Generator) -> None:
-        self.position[m] = 0
-        if self.world.n_noise:
+    def fill(self, which: Iterable[int], rngs: Sequence[np.random.Generator]) -> None:
+        """Draw new blocks of noise; the stream goes on from one episode to the next."""
+        for m, rng in zip(which, rngs, strict=True):
             rng.standard_normal(out=self.noise[m])
+            self.position[m] = 0
+        self._left = _BLOCK - int(self.position.max())
 
     def move(self, actions: Any, rngs: Sequence[np.random.Generator]) -> None:
         if self.levels is None:
@@ -83,9 +85,10 @@ class _Members:
             self.ended,
         )
         if self.world.n_noise:
-            self.position += 1
-            for m in np.flatnonzero(self.position == _BLOCK):
-                self._refill(m, rngs[m])
+            self._left -= 1
+            if self._left == 0:
+                used = np.flatnonzero(self.position == _BLOCK)
+                self.fill(used, [rngs[m] for m in used])
 
     def given_states(self, owner: str, options: Mapping[str, Any] | None) -> Any:
         given = None if options is None else options.get("state")
@@ -147,6 +150,7 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
         self._members = _Members(owner, self.world, 1, parameters, discrete)
         self.observation_space = self._members.observation_space()
         self.action_space = self._members.action_space()
+        self._filled = False
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -168,7 +172,10 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
         """Start an episode; ``options={"state": ...}`` says where."""
         super().reset(seed=seed)
         given = self._members.given_states(type(self).__name__, options)
-        self._members.start(0, self.np_random, None if given is None else given[0])
+        if seed is not None or not self._filled:
+            self._members.fill(_FIRST, (self.np_random,))
+            self._filled = True
+        self._members.start(_FIRST, (self.np_random,), given)
         return self._members.seen[0].copy(), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -262,8 +269,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         """Start an episode of every member; ``options={"state": ...}`` says where."""
         self._seed(seed)
         given = self._members.given_states(type(self).__name__, options)
-        for m, rng in enumerate(self._rngs):
-            self._members.start(m, rng, None if given is None else given[m])
+        self._members.start(np.arange(self.num_envs), self._rngs, given)
         self._steps[:] = 0
         self._members.idle[:] = False
         return self._members.seen.copy(), {}
@@ -285,6 +291,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
                 f"{len(seeds)}."
             )
         self._rngs = [gymnasium.utils.seeding.np_random(one)[0] for one in seeds]
+        self._members.fill(range(self.num_envs), self._rngs)
 
     def step(
         self, actions: Any
@@ -309,21 +316,25 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         return members.seen.copy(), members.rewards.copy(), terminated, truncated, info
 
     def _restart_idle(self, truncated: np.ndarray) -> None:
-        for m in np.flatnonzero(self._members.idle):
-            self._members.start(m, self._rngs[m])
-            self._steps[m] = 0
-            truncated[m] = False
+        which = np.flatnonzero(self._members.idle)
+        if which.size:
+            self._restart(which)
+            truncated[which] = False
 
     def _restart_now(self, done: np.ndarray, info: dict[str, Any]) -> None:
-        if not done.any():
+        which = np.flatnonzero(done)
+        if which.size == 0:
             return
         final = np.full(self.num_envs, None, dtype=object)
-        for m in np.flatnonzero(done):
+        for m in which:
             final[m] = self._members.seen[m].copy()
-            self._members.start(m, self._rngs[m])
-            self._steps[m] = 0
+        self._restart(which)
         info |= {"final_obs": final, "_final_obs": done.copy()}
         info |= {"final_info": {}, "_final_info": done.copy()}
+
+    def _restart(self, which: np.ndarray) -> None:
+        self._members.start(which, [self._rngs[m] for m in which], None)
+        self._steps[which] = 0
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Return a picture of every member."""

@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, INK, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rollout_batch, step_batch
+from discover_envs.world import World, rollout_batch, start_batch, step_batch
 
 __all__ = ["PendulumSwingup", "PendulumSwingupVector"]
 
@@ -62,6 +62,11 @@ def terminal(state, p):
 
 
 @njit(cache=True)
+def _start(states, which, draws, chosen, p, seen):
+    start_batch(initial, observation, states, which, draws, chosen, p, seen)
+
+
+@njit(cache=True)
 def _step(states, actions, noise, position, p, idle, seen, rewards, ended):
     step_batch(
         transition, observation, reward, terminal,
@@ -99,8 +104,7 @@ WORLD = World(
     states=("theta", "theta_dot"),
     observations=("cos_theta", "sin_theta", "theta_dot"),
     actions=("torque",),
-    initial=njit(cache=True)(initial.py_func),
-    observe=njit(cache=True)(observation.py_func),
+    start=_start,
     step=_step,
     rollout=_rollout,
     n_draws=2,

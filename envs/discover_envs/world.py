@@ -18,7 +18,7 @@ so the same functions serve one environment, a batch of them, rollouts and the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from numba import njit
 if TYPE_CHECKING:
     from discover import SymbolicModel
 
-__all__ = ["World", "rk4", "rollout_batch", "step_batch"]
+__all__ = ["World", "rk4", "rollout_batch", "start_batch", "step_batch"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class World:
         Defaults; the compiled functions receive the values in this order.
     states, observations, actions : tuple of str
         Names.
-    initial, observe, step, rollout : callable
-        Compiled loops over members: the functions above, or what takes their place.
+    start, step, rollout : callable
+        Compiled loops over members with the signatures of `start_batch`, `step_batch` and
+        `rollout_batch` without the functions: these, or what takes their place.
     low, high : tuple of float, optional
         Bounds of the observations; unbounded by default.
     n_draws : int
@@ -64,8 +65,7 @@ class World:
     states: tuple[str, ...]
     observations: tuple[str, ...]
     actions: tuple[str, ...]
-    initial: Callable[..., None]
-    observe: Callable[..., None]
+    start: Callable[..., None]
     step: Callable[..., None]
     rollout: Callable[..., None]
     n_draws: int
@@ -113,11 +113,13 @@ class World:
             raise ValueError(f"{owner}: {name} must be one of {names}; got {value!r}.")
         return self.choices[name].index(value)
 
-    def draws(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw the numbers that `initial` needs."""
+    def draws(self, rngs: Sequence[np.random.Generator]) -> np.ndarray:
+        """Draw the numbers that `initial` needs, shape (n_members, n_draws)."""
+        if self.n_draws == 0:
+            return np.empty((len(rngs), 0))
         if self.uniform:
-            return rng.uniform(-1.0, 1.0, self.n_draws)
-        return rng.standard_normal(self.n_draws)
+            return np.array([rng.uniform(-1.0, 1.0, self.n_draws) for rng in rngs])
+        return np.array([rng.standard_normal(self.n_draws) for rng in rngs])
 
     def law(self, parameters: Mapping[str, float]) -> SymbolicModel | None:
         """Return the true right-hand side, with actions in [-1, 1] as controls, if it is closed."""
@@ -159,6 +161,16 @@ def rk4(slope, state, action, p, dt, work):
 
 
 @njit(inline="always")
+def start_batch(initial, observation, states, which, draws, chosen, p, seen):
+    """Start some members, from draws (n_started, n_draws) unless their states are chosen."""
+    for k in range(which.shape[0]):
+        m = which[k]
+        if not chosen:
+            initial(draws[k], p, states[m])
+        observation(states[m], p, seen[m])
+
+
+@njit(inline="always")
 def step_batch(
     transition,
     observation,
@@ -176,7 +188,8 @@ def step_batch(
 ):
     """Move every member that is not idle by one step; idle ones get reward 0.
 
-    Each member reads its noise at its own position in a block (n_members, n_block, n_noise).
+    Each member reads its noise at its own position in a block (n_members, n_block, n_noise)
+    and moves on where there is any.
     """
     n_states, n_actions = states.shape[1], actions.shape[1]
     work, before, action = np.empty((6, n_states)), np.empty(n_states), np.empty(n_actions)
@@ -193,6 +206,8 @@ def step_batch(
         rewards[m] = reward(before, action, state, p)
         ended[m] = terminal(state, p)
         observation(state, p, seen[m])
+        if noise.shape[2] > 0:
+            position[m] += 1
 
 
 @njit(inline="always")

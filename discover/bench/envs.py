@@ -1,0 +1,81 @@
+"""Environments: steps a second, one at a time and in a batch, on one core."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from discover.bench.rows import Row
+from discover.bench.timing import Timing, take_turns
+
+__all__ = ["run"]
+
+_PEER = "CartPole-v1 of gymnasium, a batch"
+_BARS = {"KuramotoSivashinsky": (6e4, None), "Lorenz96Control": (None, None)}
+_DEFAULT = (2e6, 2e5)
+_STEPS = 32  # in a call that is timed
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Step every environment, and gymnasium's own batch of cart-poles beside them.
+
+    Parameters
+    ----------
+    quick : bool, default=False
+
+    Returns
+    -------
+    list of Row
+    """
+    members = 32 if quick else 1024
+    names = list(importlib.import_module("discover_envs").ENVIRONMENTS)
+    tasks = {name: _batch(f"discover/{name}-v0", members) for name in names}
+    tasks[_PEER] = _batch("CartPole-v1", members)
+    options: dict[str, Any] = {"repeats": 3 if quick else 7, "shortest": 0.0 if quick else 0.05}
+    batches = take_turns(tasks, **options)
+    singles = take_turns({name: _single(f"discover/{name}-v0") for name in names}, **options)
+    rows = []
+    for name in names:
+        together, alone = _BARS.get(name, _DEFAULT)
+        rate = _rate(batches[name], members)
+        rows.append(_row(f"envs: steps a second, {name}, batch of {members:,}", rate, together))
+        rows.append(_row(f"envs: steps a second, {name}, single", _rate(singles[name], 1), alone))
+    peer = batches[_PEER]
+    ratio = peer / batches["CartPoleSwingup"]
+    rate = _rate(peer, members)
+    detail = f"{_PEER}: {rate:.3g} steps/s, by Euler; ours by Runge-Kutta"
+    return [*rows, Row("envs: cart-pole over gymnasium's", ratio, "x", detail)]
+
+
+def _rate(timing: Timing, members: int) -> float:
+    return members * _STEPS / timing.cpu
+
+
+def _row(title: str, rate: float, bar: float | None) -> Row:
+    return Row(title, rate, "/s", "", "" if bar is None else f">= {bar:g}")
+
+
+def _batch(name: str, members: int) -> Callable[[], None]:
+    make: Any = importlib.import_module("discover_envs").make_vec
+    batch = make(name, num_envs=members)
+    batch.reset(seed=0)
+    batch.action_space.seed(0)
+    return _steps(batch, batch.action_space.sample())
+
+
+def _single(name: str) -> Callable[[], None]:
+    make: Any = importlib.import_module("discover_envs").make
+    env = make(name).unwrapped
+    env.reset(seed=0)
+    return _steps(env, np.zeros(env.action_space.shape, dtype=np.float32))
+
+
+def _steps(env: Any, action: Any) -> Callable[[], None]:
+    def go() -> None:
+        for _ in range(_STEPS):
+            env.step(action)
+
+    return go
