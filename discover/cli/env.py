@@ -50,7 +50,7 @@ def _short(name: str) -> str:
     from discover_envs.scores import full_id
 
     try:
-        return full_id(name).removeprefix("discover/").removesuffix("-v0")
+        return str(full_id(name)).removeprefix("discover/").removesuffix("-v0")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from None
 
