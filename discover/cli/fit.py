@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LARGE = 256_000_000  # bytes of files, above which they are read piece by piece
 _FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
 _HOLD_OUT = 0.2
-_METHODS = ("weak", "derivative", "joint")
+_METHODS = ("weak", "derivative", "joint", "wendy", "auto")
+_WHOLE = ("joint", "wendy")  # these need whole runs in memory
 _EXAMPLES = examples(
     "discover fit lynx_hare.csv --time year",
     "discover fit tank.csv -t t -s h1,h2 -u pump --library 'sqrt(h1), sqrt(h2), pump, h1, h2'",
@@ -58,11 +59,18 @@ def fit(
         bool, typer.Option("--steps", help="A law from one sample to the next, not in time.")
     ] = False,
     method: Annotated[
-        str, typer.Option(metavar="FORM", help="weak (takes no derivative), derivative, joint.")
+        str,
+        typer.Option(
+            metavar="FORM",
+            help="weak (takes no derivative), derivative, joint or wendy (for noise), auto.",
+        ),
     ] = "weak",
     regressor: Annotated[
-        str, typer.Option(metavar="NAME", help="How terms are chosen: stlsq, rvm or ensemble.")
-    ] = "stlsq",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="How terms are chosen: stlsq, rvm or ensemble. [default: stlsq]"
+        ),
+    ] = None,
     refine: Annotated[
         bool, typer.Option("--refine", help="Then match its trajectories to the data.")
     ] = False,
@@ -85,7 +93,7 @@ def fit(
         _refuse_unwritable(out)
     typed = str((context.find_root().obj or {}).get(COMMAND, ""))
     try:
-        if table.size > LARGE and estimator.order == 1 and method != "joint" and not refine:
+        if table.size > LARGE and estimator.order == 1 and method not in _WHOLE and not refine:
             result = _fit_pieces(estimator, table.pieces())
         else:
             training, held_out = _split(table.read(), holdout)
@@ -151,7 +159,7 @@ def _estimator(
     order: int,
     steps: bool,
     method: str,
-    regressor: str,
+    regressor: str | None,
     refine: bool,
 ) -> Any:
     """Compose the estimator; imports come after the options have been looked at."""
@@ -162,7 +170,7 @@ def _estimator(
 
     options: dict[str, Any] = {
         "library": _library(library, degree),
-        "regressor": _regressor(regressor),
+        "regressor": None if regressor is None else _regressor(regressor),
         "refine": refine,
         "include_time": library is not None and re.search(r"\bt\b", library) is not None,
     }

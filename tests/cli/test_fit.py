@@ -92,6 +92,20 @@ def test_a_large_file_is_fitted_in_pieces_to_the_same_law(tank, monkeypatch, cap
     np.testing.assert_allclose(laws[0].coefficients, laws[1].coefficients, atol=1e-3)
 
 
+@pytest.mark.parametrize("method", ["auto", "joint", "wendy"])
+def test_methods_for_noise_choose_their_terms_themselves(method, tmp_path, capsys):
+    t = np.linspace(0, 20, 400)
+    X = np.column_stack([np.cos(2 * t), -np.sin(2 * t)])
+    X += 0.03 * np.random.default_rng(0).normal(size=X.shape)
+    frame = pd.DataFrame({"t": t, "q": X[:, 0], "p": X[:, 1]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    status, out, _ = run(capsys, "fit", tmp_path / "a.csv", "--method", method, "--json")
+    law = SymbolicModel.from_dict(json.loads(out)["model"])
+    assert status == 0
+    assert law.support.sum() == 2
+    np.testing.assert_allclose(law.rhs([1.0, 1.0]), [2.0, -2.0], atol=0.05)
+
+
 def test_second_order_laws_are_found_and_refined(tmp_path, capsys):
     t = np.linspace(0, 20, 1001)
     y = np.exp(-0.1 * t) * np.cos(2 * t) + 0.01 * np.random.default_rng(0).normal(size=t.size)
