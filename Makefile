@@ -55,8 +55,8 @@ notebooks: $(DOCS)  ## execute every notebook in a scratch copy
 			--timeout=600 "$$notebook" || exit 1; \
 	done
 
-replicate: $(TEST)  ## published numbers, the slow ones too
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "" tests/replication tests/fuzz
+replicate: $(TEST)  ## published numbers and the guide, the slow ones too
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "" tests/replication tests/fuzz tests/docs
 
 fuzz: $(DEV)  ## look for inputs that break the readers, a minute each
 	cd tests/fuzz && for target in readers model; do \

@@ -15,6 +15,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 NEEDS_FILES = {"files"}  # files of the reader's own
+SLOW = {"assimilation", "first_ten_minutes", "model_errors", "refine", "scikit_learn"}
 
 
 def blocks(page):
@@ -29,7 +30,7 @@ def blocks(page):
 
 
 def run(source, scope):
-    """Run a block as a notebook would, and return what it prints."""
+    """Run a block as a notebook would, and return what is printed."""
     *head, last = ast.parse(source).body
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -65,10 +66,14 @@ def close(ours, theirs):
     return abs(a - b) <= max(2 * last, 0.01 * abs(b), 1e-9)  # below that they are rounding
 
 
-PAGES = sorted(path.stem for path in GUIDE.glob("*.md") if "```python" in path.read_text("utf-8"))
+PAGES = [
+    pytest.param(path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
+    for path in sorted(GUIDE.glob("*.md"))
+    if "```python" in path.read_text("utf-8") and path.stem not in NEEDS_FILES
+]
 
 
-@pytest.mark.parametrize("name", [n for n in PAGES if n not in NEEDS_FILES])
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope, wrong = {}, []
