@@ -20,7 +20,7 @@ _MEAN_LOSS = {"ElasticNet", "Lasso", "LassoLars", "MultiTaskElasticNet", "MultiT
 _NEEDS_ROWS = {
     "ARDRegression": "RelevanceVectorRegressor()",
     "BayesianRidge": "RelevanceVectorRegressor()",
-    "EnsembleOptimizer": "EnsembleRegressor(regressor)",
+    "EnsembleOptimizer": "EnsembleRegressor(ForeignRegressor(its_optimizer))",
     "SBR": "RelevanceVectorRegressor()",
 }
 

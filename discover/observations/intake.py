@@ -333,8 +333,8 @@ def _assemble(
     if taken:
         runs = [replace(run, inputs=_controls_of(run.data, taken, columns)) for run in runs]
     inputs = runs[0].inputs
-    ours = _named(names, _pick(columns, kept), len(kept), place, "names", "x")
     width = inputs.values.shape[1] if inputs else 0
+    ours = _named(names, _pick(columns, kept), len(kept), place, "names", "x", n_inputs=width)
     labelled = inputs.columns if inputs else None
     theirs = _named(control_names, labelled, width, place, "control_names", "u")
     refuse_repeats(ours + theirs, place)
@@ -380,13 +380,17 @@ def _named(
     place: Place,
     what: str,
     prefix: str,
+    *,
+    n_inputs: int = 0,
 ) -> Columns:
     """Return the user's names, else those of the table, else ``x0, x1, ...``."""
     if given is None:
         defaults = tuple(Column(name, None, name) for name in default_names(prefix, count))
         return defaults if columns is None else columns
     if _count(given) != count:
-        raise place.error(f"{what} must have {count} entries", f"got {_count(given)}")
+        advice = "Name the controls with control_names." if n_inputs else ""
+        found = f"got {_count(given)}"
+        raise place.error(f"{what} must have {count} entries", found, advice=advice)
     chosen = read_columns([given] if isinstance(given, str) else given, place, prefix)
     if columns is None:
         return chosen

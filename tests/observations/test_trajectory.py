@@ -323,6 +323,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no name": ({"X": pd.DataFrame(X, columns=["a", "%"])}, "must hold a letter or a digit; '%'"),
     "number of names": ({"names": ["a"]}, "names must have 2 entries; got 1"),
+    "names of controls": ({"u": U, "names": ["a", "b", "u"]}, "got 3. Name the controls with"),
     "state and control": ({"X": FRAME, "u": frame(a=T)}, "'a' and 'a' both become 'a'"),
     "missing column": (
         {"X": [FRAME, FRAME.rename(columns={"a": "z"})]},
