@@ -71,9 +71,9 @@ def pareto_path(found: Any, most: int = 40) -> list[PathModel]:
     equations = NormalEquations(stats)
     models = []
     for n_terms, (support, _) in sorted(supports.items()):
-        if n_terms == 0:
-            continue
         own = n_terms == int(estimate.support.sum())
+        if n_terms == 0 and not own:
+            continue
         model, error = _refitted(law, equations, support)
         models.append(PathModel(law if own else model, n_terms, error, own))
     return _thinned(models, most) or alone

@@ -253,6 +253,8 @@ def _portmanteau(series: Sequence[FloatArray], lags: int) -> tuple[FloatArray, f
     variance = float(np.nanmean(np.concatenate(centred) ** 2))
     n = sum(int(np.isfinite(s).sum()) for s in centred)
     r, statistic = np.zeros(lags), 0.0
+    if variance == 0:  # a state that never moves, and is known not to
+        return r, 1.0
     for k in range(1, lags + 1):
         products = np.concatenate([s[:-k] * s[k:] for s in centred if len(s) > k] or [np.zeros(0)])
         pairs = int(np.isfinite(products).sum())
