@@ -396,9 +396,11 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
 
     def _remarks(self) -> tuple[str, ...]:
         """Return what else the reader of the equations should know."""
+        kept = self.refinement_.notes() if self.refine and hasattr(self, "refinement_") else ()
+        refined = tuple(f"refined, {note}" for note in kept)
         if not hasattr(self, "statistics_"):
-            return (self.method_,)
-        return tuple(self.identifiability_.notes())
+            return (self.method_, *refined)
+        return (*self.identifiability_.notes(), *refined)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         if not hasattr(self, "symbolic_"):

@@ -81,22 +81,26 @@ class Refinement:
 
     def __repr__(self) -> str:
         """Return the law, and what refining it has changed."""
-        notes = []
-        for name, sigma, before, after in zip(
-            self.model.state_names, self.noise, self.error_before, self.error_after, strict=True
-        ):
-            if np.isfinite(before):
-                notes.append(
-                    f"{name}: noise {sigma:.3g}, simulation error over {self.horizon} samples "
-                    f"{before:.3g} before, {after:.3g} after"
-                )
+        return "\n".join([repr(self.model), *(f"({note})" for note in self.notes())])
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what refining has changed, state by state, and how it ended, in words."""
+        notes = [
+            f"{name}: noise {sigma:.3g}, simulation error over {self.horizon} samples "
+            f"{before:.3g} before, {after:.3g} after"
+            for name, sigma, before, after in zip(
+                self.model.state_names, self.noise, self.error_before, self.error_after,
+                strict=True,
+            )
+            if np.isfinite(before)
+        ]  # fmt: skip
         if self.interrupted:
             notes.append("interrupted: the best law so far")
         elif not self.improved:
             notes.append("no better law was found: this is the start")
         elif not self.converged:
             notes.append("not converged: raise max_iter")
-        return "\n".join([repr(self.model), *(f"({note})" for note in notes)])
+        return tuple(notes)
 
 
 def refine(

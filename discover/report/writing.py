@@ -87,7 +87,11 @@ def report(
     contents = Contents(found, validation, train)
     law = contents.law
     title = title or f"A law for {', '.join(validation.names)}"
-    page = render(contents, title, _facts(command, date, sources))
+    refinement = getattr(found, "refinement_", None)
+    facts = _facts(command, date, sources)
+    if refinement is not None:
+        facts.append(("Refined", "; ".join(refinement.notes())))
+    page = render(contents, title, facts)
     with _replaced(path) as folder:
         law.save(folder / "model.json")
         (folder / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
