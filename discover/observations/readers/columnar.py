@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from discover.observations.readers.files import describe, file_error, guarded
 from discover.observations.readers.source import Block, Header, Source
 
 __all__ = ["ParquetSource", "open_netcdf"]
+
+_ROW_LABELS = re.compile(r"__index_level_\d+__")  # pandas' name for an index without one
 
 
 class ParquetSource(Source):
@@ -36,6 +39,8 @@ class ParquetSource(Source):
         self.places: list[int] = []
         for place, field in enumerate(schema):
             kind = _kind(field.type)
+            if _ROW_LABELS.fullmatch(field.name):
+                continue
             if kind is None:
                 nested.append(field.name)
                 continue
