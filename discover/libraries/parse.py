@@ -65,6 +65,8 @@ def parse_expression(text: str, builder: TermTableBuilder) -> int:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "msg", None) or "it cannot be parsed"
+        if "'" in text:
+            reason = "a derivative is written with _dot, as in y_dot for y'"
         raise ExpressionError(f"library: {text!r} is not an expression: {reason}.") from None
     return _Reader(builder, text).read(tree.body, 0)
 
