@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LARGE = 256_000_000  # bytes of files, above which they are read piece by piece
 _FEWEST_TO_HOLD_OUT = 100  # samples, below which every one is needed for the law
 _HOLD_OUT = 0.2
+_MANY_TERMS = 1_000  # in one library, above which a fit takes minutes
 _METHODS = ("weak", "derivative", "joint", "wendy", "auto")
 _WHOLE = ("joint", "wendy")  # these need whole runs in memory
 _EXAMPLES = examples(
@@ -97,6 +99,7 @@ def fit(
             result = _fit_pieces(estimator, table.pieces())
         else:
             training, held_out = _split(table.read(), holdout)
+            _warn_of_many(estimator, training[0])
             result = Result(estimator.fit(training), training, held_out)
     except Exception as error:
         error.add_note(f"data: {', '.join(map(str, files[:3]))}{', ...' if files[3:] else ''}")
@@ -205,6 +208,23 @@ def _regressor(name: str) -> Any:
     return known[name.lower()]()
 
 
+def _warn_of_many(estimator: Any, run: Trajectory) -> None:
+    """Say what makes a fit long: polynomials of many columns."""
+    from discover.libraries import PolynomialLibrary
+
+    if not isinstance(estimator.library, PolynomialLibrary):
+        return
+    n = run.n_states * estimator.order + run.n_controls
+    terms = math.comb(n + estimator.library.degree, n)
+    if terms > _MANY_TERMS:
+        warnings.warn(
+            f"{terms:,} terms for each of {run.n_states} states: this takes long, and can seldom "
+            "be told apart. Name fewer columns with --state, or lower --degree.",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
 def _split(
     runs: Sequence[Trajectory], share: float | None
 ) -> tuple[list[Trajectory], list[Trajectory]]:
@@ -215,11 +235,12 @@ def _split(
     training, held_out = [], []
     for run in runs:
         cut = run.n_samples - round(share * run.n_samples)
-        if cut < 2 or run.n_samples - cut < 2:
-            training.append(run)
+        last = run.select(slice(cut, None)) if 2 <= cut <= run.n_samples - 2 else None
+        if last is None or not last.complete.any():
+            training.append(run)  # what has no complete sample judges nothing
             continue
         training.append(run.select(slice(0, cut)))
-        held_out.append(run.select(slice(cut, None)))
+        held_out.append(last)
     return training, held_out
 
 
@@ -279,6 +300,7 @@ def _as_json(result: Result, check: Validation | None) -> str:
         "r2": seen,
         "r2_held_out": unseen,
         "left_out": list(result.model.left_out_),
+        "refinement": list(result.model.refinement_.notes()) if result.model.refine else None,
         "validation": check.to_dict() if check else None,
         "model": law.to_dict(),
     }

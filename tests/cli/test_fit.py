@@ -118,6 +118,7 @@ def test_second_order_laws_are_found_and_refined(tmp_path, capsys):
     values = dict(zip(law.term_names, law.coefficients[1], strict=True))
     assert values["y"] == pytest.approx(-4.01, abs=0.02)
     assert values["y_dot"] == pytest.approx(-0.2, abs=0.01)
+    assert "simulation error" in json.loads(out)["refinement"][0]
 
 
 def test_simulate_follows_the_law_with_the_inputs_of_a_file(tank, tmp_path, capsys):
@@ -173,10 +174,22 @@ def test_what_the_user_can_put_right_is_named_and_exits_with_two(arguments, said
 def test_data_that_never_change_have_a_law_and_no_defect(tmp_path, capsys):
     rows = "".join(f"{k},0\n" for k in range(41))
     (tmp_path / "a.csv").write_text(f"t,x\n{rows}", encoding="utf-8")
-    status, out, err = run(capsys, "fit", tmp_path / "a.csv")
+    status, out, err = run(capsys, "fit", tmp_path / "a.csv", "--out", tmp_path / "law")
     assert status == 0
     assert "x' =  0" in out
     assert "'x' never changes" in err
+    assert (tmp_path / "law" / "report.html").is_file()
+
+
+def test_a_state_that_never_moves_does_not_hide_the_law_of_the_others(tmp_path, capsys):
+    noise = 1e-3 * np.random.default_rng(0).normal(size=(2, len(T)))
+    x, y = np.exp(-0.1 * T) * np.array([np.cos(2 * T), np.sin(2 * T)]) + noise
+    table = pd.DataFrame({"t": T, "x": x, "y": y, "fixed": 7.0})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    status, out, _ = run(capsys, "fit", tmp_path / "a.csv", "--degree", 1)
+    assert status == 0
+    assert "fixed' =  0" in out
+    assert "Free run: it explains 99.9" in out
 
 
 def test_nothing_is_fitted_when_the_answer_could_not_be_written(tank, capsys):
