@@ -15,7 +15,9 @@ __all__ = ["ENVIRONMENTS", "make", "make_vec", "register_all"]
 ENVIRONMENTS = {
     "CartPoleSwingup": ("cartpole", 1000),
     "PendulumSwingup": ("pendulum", 200),
+    "AcrobotSwingup": ("acrobot", 1000),
     "LorenzControl": ("lorenz", 1000),
+    "Lorenz96Control": ("lorenz96", 400),
     "CylinderWakeMeanField": ("wake", 1000),
     "FisheryTippingPoint": ("fishery", 50),
     "ChemostatWashout": ("chemostat", 1000),

@@ -72,7 +72,7 @@ class _Members:
         if self.levels is None:
             self.actions[...] = actions
         else:
-            self.actions.T[...] = self.levels[np.asarray(actions)].T
+            self.actions[...] = self.levels[np.asarray(actions)].reshape(self.actions.shape)
         self.world.step(
             self.states,
             self.actions,

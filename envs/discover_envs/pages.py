@@ -22,6 +22,7 @@ from discover_envs.scores import random_policy, record, score, zero_policy
 __all__ = ["environment_class", "page", "write_pages"]
 
 _EPISODES, _SEED = 200, 0
+_READABLE = 12  # terms of a law that a page shows
 
 
 def environment_class(name: str) -> Any:
@@ -59,7 +60,7 @@ def page(name: str, scores: list[list[str]]) -> str:
         + "\n".join(f"| {' | '.join(row)} |" for row in scores),
     ]
     law = world.law(parameters)
-    if law is not None and len(law.state_names) <= 4:
+    if law is not None and law.complexity <= _READABLE:
         lines += [
             "## The law",
             "With the default parameters and the actions in [-1, 1], as `env.unwrapped.law()` "

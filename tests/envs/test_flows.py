@@ -81,3 +81,24 @@ def test_a_chemostat_neither_makes_nor_loses_matter():
         env.step(-np.ones(1))  # closed
     for state in (start, env.state):
         assert state[0] + 0.4 * state[1] == pytest.approx(start[0] + 0.4 * start[1], rel=1e-12)
+
+
+def test_the_ring_is_uniform_at_its_forcing_and_turns_as_one():
+    env = gymnasium.make("discover/Lorenz96Control-v0").unwrapped
+    env.reset(options={"state": np.full(40, 8.0)})
+    seen, reward, *_ = env.step(np.zeros(10))
+    np.testing.assert_allclose(seen, 8.0, atol=1e-12)
+    assert reward == pytest.approx(0.0, abs=1e-20)
+    state = np.random.default_rng(0).normal(2.0, 3.0, 40)
+    action = np.random.default_rng(1).uniform(-1, 1, 10)
+    env.reset(options={"state": state})
+    seen = env.step(action)[0]
+    env.reset(options={"state": np.roll(state, 4)})
+    np.testing.assert_array_equal(env.step(np.roll(action, 1))[0], np.roll(seen, 4))
+
+
+def test_without_dissipation_and_forcing_the_ring_keeps_its_energy():
+    law = gymnasium.make("discover/Lorenz96Control-v0").unwrapped.law()
+    x = np.random.default_rng(2).normal(size=40)
+    slope = law.rhs(x, u=np.zeros(10))
+    assert x @ (slope + x - 8.0) == pytest.approx(0.0, abs=1e-12)

@@ -76,3 +76,32 @@ def test_a_perfect_cart_pole_earns_one_a_step():
     env = gymnasium.make("discover/CartPoleSwingup-v0").unwrapped
     env.reset(options={"state": np.zeros(4)})
     assert env.step(np.zeros(1))[1] == pytest.approx(1.0, abs=1e-12)
+
+
+def acrobot_energy(state, p):
+    """Kinetic and potential energy of both links."""
+    a, b, v, w = state
+    m1, m2, l1, c1, c2 = (
+        p[name]
+        for name in ("upper_mass", "lower_mass", "upper_length", "upper_centre", "lower_centre")
+    )
+    elbow = l1 * v * np.array([np.cos(a), np.sin(a)])
+    centre = elbow + c2 * (v + w) * np.array([np.cos(a + b), np.sin(a + b)])
+    moving = 0.5 * (m1 * (c1 * v) ** 2 + m2 * centre @ centre)
+    turning = 0.5 * (p["upper_inertia"] * v**2 + p["lower_inertia"] * (v + w) ** 2)
+    height = -m1 * c1 * np.cos(a) - m2 * (l1 * np.cos(a) + c2 * np.cos(a + b))
+    return moving + turning + p["gravity"] * height
+
+
+def test_acrobot_keeps_its_energy_and_the_motor_adds_its_work():
+    env = gymnasium.make(
+        "discover/AcrobotSwingup-v0", dt=0.002, lower_mass=1.3, upper_centre=0.4, lower_centre=0.6
+    ).unwrapped
+    start = np.array([1.0, 0.5, 0.3, -0.2])
+    for torque in (0.0, 1.0):
+        env.reset(options={"state": start})
+        before, work, bend = acrobot_energy(start, env.parameters), 0.0, start[1]
+        for _ in range(1000):
+            env.step(np.array([torque]))
+            work, bend = work + torque * (env.state[1] - bend), env.state[1]
+        assert acrobot_energy(env.state, env.parameters) - before == pytest.approx(work, abs=1e-7)
