@@ -19,8 +19,8 @@ from discover.estimation.increments import (
     PointIncrements,
     fit_increments,
 )
-from discover.estimation.point_series import PointSeries
-from discover.estimation.series import SeriesFit, fit_series
+from discover.estimation.point_series import TIMED, PointSeries
+from discover.estimation.series import Series, SeriesFit, fit_series
 from discover.exceptions import DataError
 from discover.libraries import FeatureLibrary, JetLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.jets import offered_jets
@@ -163,14 +163,22 @@ class ModelErrorDiscovery(BaseEstimator):
         DataError
             If the observations cannot be used.
         """
-        self.solver_ = Solver(self.dynamics, self.history, self.vectorized, self.fixed_step)
         self._regressor = clone(
             RelevanceVectorRegressor() if self.regressor is None else self.regressor
         )
         if isinstance(observations, Field):
-            return self._fit_field(observations)
+            return self._fit_fields([observations])
+        if isinstance(observations, list | tuple) and any(
+            isinstance(f, Field) for f in observations
+        ):
+            return self._fit_fields(_alike(observations))
+        self.solver_ = self._as_solver(self.dynamics)
         runs = as_trajectories(observations, t, None, owner="ModelErrorDiscovery")
         return self._fit_runs(runs)
+
+    def _as_solver(self, dynamics: Any) -> Solver:
+        many = self.vectorized or isinstance(dynamics, SymbolicModel)
+        return Solver(dynamics, self.history, many, self.fixed_step)
 
     def _learn(self, estimate: Estimate, noise_variance: FloatArray, *notes: str) -> None:
         self.estimate_, self.notes_ = estimate, notes
@@ -178,26 +186,43 @@ class ModelErrorDiscovery(BaseEstimator):
 
     # -- fields ----------------------------------------------------------------------
 
-    def _fit_field(self, field: Field) -> Self:
-        self.grid_ = _as_grid(self.grid, field.grid)
+    def _fit_fields(self, fields: Sequence[Field]) -> Self:
+        field, law = fields[0], self.dynamics
+        _refuse_open(field.grid)
+        self.grid_ = _as_grid(_given_grid(self.grid, law), field.grid)
+        if isinstance(law, SymbolicModel) and law.kind == "direct":
+            law = FieldLaw(law, self.grid_, field.names, self.auxiliary)
+        self.solver_ = self._as_solver(law)
         self.terms_ = self._field_terms(field)
-        if len(field.bursts()) > 1 or len(field) < _FEWEST_TIMES:
+        parts = [f.select(group) for f in fields for group in f.bursts()]
+        if max(map(len, parts)) < _FEWEST_TIMES:
+            bursts, left_out = _field_bursts(parts)
             source = FieldIncrements(
-                _field_bursts(field), field.grid, self.solver_, self.grid_, self.terms_,
+                bursts, field.grid, self.solver_, self.grid_, self.terms_,
                 self.noise_std, np.random.default_rng(self.random_state),
             )  # fmt: skip
             self._fit_increments(source, self.terms_.table, field.names)
+            self._dt = bursts.dt
         else:
-            self._fit_field_series(field)
+            series = [part for part in parts if len(part) >= _FEWEST_TIMES]
+            left_out = sum(map(len, parts)) - sum(map(len, series))
+            self._fit_field_series(series)
+        self._mention(left_out)
         table, estimate = self.terms_.table, self.estimate_
         self.error_ = SymbolicModel(
             table, estimate.coefficients, table.inputs,
             target_names=[f"{name}_t" for name in field.names], kind="direct",
             support=estimate.support, covariance=estimate.covariance,
         )  # fmt: skip
-        law = FieldLaw(self.error_.pruned(), self.grid_, field.names, self.auxiliary)
-        self.corrected_ = CorrectedSolver(self.solver_, law)
+        self.corrected_ = CorrectedSolver(self.solver_, FieldLaw(
+            self.error_.pruned(), self.grid_, field.names, self.auxiliary), self._dt)  # fmt: skip
         return self
+
+    def _mention(self, left_out: int) -> None:
+        if left_out:
+            self.notes_ += (
+                f"{left_out} states were left out: alone, or in bursts shorter than the others",
+            )
 
     def _field_terms(self, field: Field) -> FieldTerms:
         """Return the candidate terms over the jets that they need."""
@@ -233,40 +258,52 @@ class ModelErrorDiscovery(BaseEstimator):
             "residual; it was kept apart",
         )
 
-    def _fit_field_series(self, field: Field) -> None:
+    def _fit_field_series(self, fields: Sequence[Field]) -> None:
         """Smooth trajectory and coefficients jointly.
 
         A solver that is a law of known terms is not needed for stepping: the whole law is
         sought, and the solver's terms are subtracted from the answer.
         """
         known = self._known_terms()
-        posed = FieldSeries(field, self.grid_, self.terms_, self.noise_std, self.climatology)
+        record = np.concatenate([field.values[..., 0] for field in fields])
+        posed = [
+            FieldSeries(field, self.grid_, self.terms_, self.noise_std, self.climatology, record)
+            for field in fields
+        ]
+        self._dt = min(float(p.steps.min()) for p in posed)
         names = self.terms_.table.names
         if known is None:
             found = self._fit_black_box(posed)
             estimate = found.estimate
         else:
-            theta = posed.start(self._regressor, names)
-            found = fit_series([posed.series(posed.law)], self._regressor, theta, names)
+            theta = np.mean([p.start(self._regressor, names) for p in posed], axis=0)
+            runs = [p.series(p.law) for p in posed]
+            found = fit_series(runs, self._regressor, theta, names)
             estimate = self._regressor.fit_statistics(found.statistics(known), term_names=names)
         self.series_ = found
-        self._learn(estimate, np.array([posed.noise_variance]), _series_note(found))
+        self._learn(estimate, np.array([posed[0].noise_variance]), _series_note(found))
 
-    def _fit_black_box(self, posed: FieldSeries) -> SeriesFit:
+    def _fit_black_box(self, posed: Sequence[FieldSeries]) -> SeriesFit:
         """Step with the solver itself; tangents by differences of its runs."""
         names = self.terms_.table.names
-        step = self.fixed_step or self.solver_dt or float(posed.steps.min())
-        runs = SolverTangents(self.solver_, self.grid_, posed.basis, np.sqrt(posed.power), step)
+        step = self.fixed_step or self.solver_dt or self._dt
+        basis, times = posed[0].basis, posed[0].field.times
+        state = basis.expand(self.grid_, posed[0].guess[:1])[0]
+        if not self.solver_.is_autonomous(state, times[[0, len(times) // 2, -1]], step):
+            raise DataError(TIMED)
 
         def tendency(rows: FloatArray) -> FloatArray:
-            values = posed.basis.expand(self.grid_, rows)
-            return posed.basis.project(
+            values = basis.expand(self.grid_, rows)
+            return basis.project(
                 self.grid_, self.solver_.tendency(values, np.zeros(len(rows)), step)
             )
 
-        theta = posed.start(self._regressor, names, tendency)
-        series = posed.series(lambda theta: SolverFlow(runs, posed.law(theta)))
-        return fit_series([series], self._regressor, theta, names)
+        def series(p: FieldSeries) -> Series:
+            runs = SolverTangents(self.solver_, self.grid_, basis, np.sqrt(p.power), step)
+            return p.series(lambda theta: SolverFlow(runs, p.law(theta)))
+
+        theta = np.mean([p.start(self._regressor, names, tendency) for p in posed], axis=0)
+        return fit_series([series(p) for p in posed], self._regressor, theta, names)
 
     def _known_terms(self) -> FloatArray | None:
         """Return the coefficients of a solver that is a law, over terms that include its own."""
@@ -293,23 +330,32 @@ class ModelErrorDiscovery(BaseEstimator):
         first = runs[0]
         library = _as_library(self.library, PolynomialLibrary(2)).fit_names(first.state_names)
         self.library_, table = library, library.table_
-        groups = [find_bursts(run.times) for run in runs]
-        if any(len(g) > 1 for g in groups) or all(len(run) < _FEWEST_TIMES for run in runs):
-            bursts = _run_bursts(runs, groups)
+        parts = [
+            run.select(slice(group[0], group[-1] + 1))
+            for run in runs
+            for group in find_bursts(run.times)
+        ]
+        if max(map(len, parts)) < _FEWEST_TIMES:
+            bursts, left_out = _run_bursts(parts)
             source = PointIncrements(bursts, self.solver_, table, self.noise_std)
             self._fit_increments(source, table, first.state_names)
+            self._dt = bursts.dt
         else:
-            self._fit_run_series(runs, table)
+            series = [part for part in parts if len(part) >= _FEWEST_TIMES]
+            left_out = sum(map(len, parts)) - sum(map(len, series))
+            self._fit_run_series(series, table)
+        self._mention(left_out)
         estimate = self.estimate_
         self.error_ = SymbolicModel(
             table, estimate.coefficients, first.state_names, support=estimate.support,
             covariance=estimate.covariance,
         )  # fmt: skip
-        self.corrected_ = CorrectedSolver(self.solver_, self.error_)
+        self.corrected_ = CorrectedSolver(self.solver_, self.error_, self._dt)
         return self
 
     def _fit_run_series(self, runs: Sequence[Trajectory], table: TermTable) -> None:
         posed = [PointSeries(run, self.solver_, table, self.noise_std) for run in runs]
+        self._dt = min(float(p.steps.min()) for p in posed)
         shape = (runs[0].n_states, table.n_terms)
         names = [f"{state}: {term}" for state in runs[0].state_names for term in table.names]
         theta = np.mean([p.start(self._regressor, table.names) for p in posed], axis=0)
@@ -349,6 +395,11 @@ def _as_library(given: Any, default: FeatureLibrary) -> FeatureLibrary:
     return copy
 
 
+def _given_grid(given: Any, law: Any) -> Any:
+    """Return the grid of the solver: as given, else that of a law of this package."""
+    return law.grid if given is None and isinstance(law, FieldLaw) else given
+
+
 def _as_grid(given: Any, observed: Grid) -> Grid:
     if given is None:
         return observed
@@ -367,37 +418,64 @@ def _as_grid(given: Any, observed: Grid) -> Grid:
     return grid
 
 
-def _field_bursts(field: Field) -> Bursts:
-    if not field.is_complete:
+def _refuse_open(grid: Grid) -> None:
+    for axis in grid.axes:
+        if not axis.periodic:
+            raise DataError(
+                f"ModelErrorDiscovery: axis {axis.name!r} is open; the weak form in space needs "
+                "periodic axes so far."
+            )
+
+
+def _alike(fields: Sequence[Any]) -> list[Field]:
+    """Return fields that share grid and components."""
+    first = fields[0]
+    for number, field in enumerate(fields):
+        if not isinstance(field, Field):
+            raise DataError(
+                f"ModelErrorDiscovery: observations must all be fields; number {number} is a "
+                f"{type(field).__name__}."
+            )
+        same = field.names == first.names and field.grid.shape == first.grid.shape
+        if not same or field.grid.names != first.grid.names:
+            raise DataError(
+                "ModelErrorDiscovery: all fields must have the grid and the components of the "
+                f"first, {first!r}; got {field!r}."
+            )
+    return list(fields)
+
+
+def _field_bursts(parts: Sequence[Field]) -> tuple[Bursts, int]:
+    if not all(part.is_complete for part in parts):
         raise DataError(
             "ModelErrorDiscovery: bursts must be observed at every grid point; got NaN. Leave "
             "out the incomplete snapshots."
         )
-    return _equal_bursts(field.values, field.times, field.bursts())
+    return _equal_bursts([part.values for part in parts], [part.times for part in parts])
 
 
-def _run_bursts(runs: Sequence[Trajectory], groups: Sequence[Any]) -> Bursts:
-    complete = [
-        [g for g in group if run.complete[g].all()] for run, group in zip(runs, groups, strict=True)
-    ]
-    offsets = np.cumsum([0, *(len(run) for run in runs)])
-    every = [g + o for group, o in zip(complete, offsets, strict=False) for g in group]
-    return _equal_bursts(
-        np.concatenate([run.states for run in runs]),
-        np.concatenate([run.times for run in runs]),
-        every,
-    )
+def _run_bursts(parts: Sequence[Trajectory]) -> tuple[Bursts, int]:
+    whole = [part for part in parts if part.complete.all()]
+    bursts, left_out = _equal_bursts([p.states for p in whole], [p.times for p in whole])
+    return bursts, left_out + sum(map(len, parts)) - sum(map(len, whole))
 
 
-def _equal_bursts(values: FloatArray, times: FloatArray, groups: Sequence[Any]) -> Bursts:
-    """Return bursts of one length: that of the shortest with two states or more."""
-    groups = [g for g in groups if len(g) > 1]
-    if not groups:
+def _equal_bursts(values: Sequence[FloatArray], times: Sequence[FloatArray]) -> tuple[Bursts, int]:
+    """Return bursts of one length, and how many states do not fit in.
+
+    The information of a slope grows with the square of its span, so many pairs outweigh few
+    triples, but one pair does not cost all triples their third state.
+    """
+    lengths = np.array([len(t) for t in times])
+    worth = {m: int(np.sum(lengths >= m)) * (m - 1) ** 2 for m in range(2, _FEWEST_TIMES)}
+    m = max(worth, key=lambda size: (worth[size], size))
+    if not worth[m]:
         raise DataError(
             "ModelErrorDiscovery: a slope needs two states in quick succession; every state is "
             "alone. Observe pairs, or a series of evenly spaced states."
         )
-    m = min(len(g) for g in groups)
-    chosen = np.array([g[:m] for g in groups])
-    when = times[chosen]
-    return Bursts(values[chosen], when, float(np.median(np.diff(when, axis=1))))
+    chosen = [i for i, n in enumerate(lengths) if n >= m]
+    when = np.array([times[i][:m] for i in chosen])
+    states = np.array([values[i][:m] for i in chosen])
+    bursts = Bursts(states, when, float(np.median(np.diff(when, axis=1))))
+    return bursts, int(lengths.sum()) - m * len(chosen)

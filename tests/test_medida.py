@@ -8,6 +8,7 @@ from discover.dynamics.field_law import FieldLaw
 from discover.dynamics.galerkin import GalerkinFlow
 from discover.exceptions import DataError
 from discover.libraries import SymbolicLibrary
+from discover.observations.field import find_bursts
 from discover.observations.jets import jet_names
 from discover.problems.field_rows import FieldTerms
 from discover.problems.spectra import FourierTests, Spectrum
@@ -97,6 +98,53 @@ def test_clean_bursts_give_the_missing_terms_to_six_digits(truth, case):
     found = ModelErrorDiscovery(ImExSolver(CASES[case])).fit(triples(truth, every=20))
     check(found.error_, case, 1e-6)
     assert "kept apart" in found.notes_[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_clean_pairs_suffice(truth, case):
+    """The trapezoidal rule is off by more than rounding; that must not look like terms."""
+    field = triples(truth, every=20)
+    pairs = field.select(np.arange(len(field)) % 3 != 2)
+    check(ModelErrorDiscovery(ImExSolver(CASES[case])).fit(pairs).error_, case, 1e-4)
+
+
+@pytest.mark.parametrize("lost", [4, 5])
+def test_one_lost_snapshot_does_not_cost_the_other_bursts_their_third(truth, lost):
+    field = triples(truth, every=20)
+    found = ModelErrorDiscovery(as_law(CASES["half the diffusion"])).fit(
+        field.select(np.delete(np.arange(len(field)), lost))
+    )
+    check(found.error_, "half the diffusion", 1e-6)
+    assert "2 states were left out" in found.notes_[-1]
+
+
+def test_a_gap_and_several_records_are_several_runs_of_one_law(truth):
+    whole = series(truth, 0.1, 10)
+    with_gap = whole.select(np.r_[0:25, 35:60])
+    first, second = whole.select(slice(0, 25)), whole.select(slice(35, 60))
+    law = as_law(CASES["half the diffusion"])
+    one = ModelErrorDiscovery(law).fit(with_gap)
+    two = ModelErrorDiscovery(law).fit([first, second])
+    check(one.error_, "half the diffusion", 0.05)
+    assert np.array_equal(one.error_.coefficients, two.error_.coefficients)
+    other = Field(first.values[:, ::2], first.times, Axis.box("x", 32, 22.0))
+    with pytest.raises(DataError, match="all fields must have the grid"):
+        ModelErrorDiscovery(law).fit([first, other])
+
+
+def test_a_guessed_equation_is_repaired_as_it_is(truth):
+    guess = as_law(CASES["half the diffusion"]).model
+    for field in (triples(truth, every=20), series(truth, 0.1, 10)):
+        found = ModelErrorDiscovery(guess).fit(field)
+        check(found.error_, "half the diffusion", 0.05)
+        assert found.corrected_.step(truth[0, 0], 0.0, 0.1).shape == (64,)
+
+
+def test_an_open_axis_is_refused(truth):
+    field = triples(truth)
+    axis = Axis("x", AXIS.points, periodic=False)
+    with pytest.raises(DataError, match="'x' is open"):
+        ModelErrorDiscovery(lambda u, t, dt: u).fit(Field(field.values, field.times, axis))
 
 
 @pytest.mark.parametrize("case", ["no advection", "half the diffusion", "advection only"])
@@ -221,6 +269,41 @@ def lorenz_run():
     for _ in range(7000):
         x.append(stepped(x[-1], 0.005))
     return np.array(x[1000:])
+
+
+class Oscillator:
+    """A tendency without a scheme, written for one state; perhaps driven."""
+
+    def __init__(self, drive=0.0):
+        self.drive = drive
+
+    def rhs(self, x, t):
+        return np.array([x[1], -x[0] + self.drive * np.cos(0.3 * t)])
+
+
+def test_a_tendency_alone_can_be_corrected_and_stepped():
+    t = np.linspace(0, 10, 201)
+    X = np.exp(-0.1 * t)[:, None] * np.column_stack([np.cos(t), -np.sin(t)])
+    found = ModelErrorDiscovery(Oscillator(), "x0, x1").fit(X, t)
+    x = X[0]
+    for k in range(200):
+        x = found.corrected_.step(x, t[k], t[1])
+    np.testing.assert_allclose(x, X[-1], atol=1e-4)
+
+
+def test_a_series_refuses_a_solver_that_depends_on_time():
+    t = np.linspace(0, 10, 201)
+    X = np.column_stack([np.cos(t), -np.sin(t)])
+    with pytest.raises(DataError, match="does not depend on time"):
+        ModelErrorDiscovery(Oscillator(0.5), "x0, x1").fit(X, t)
+
+
+def test_irregular_times_are_one_series_and_bursts_are_bursts():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        assert len(find_bursts(np.cumsum(rng.exponential(size=200)))) < 10
+    triples = (np.arange(20)[:, None] + [0.0, 0.01, 0.02]).ravel()
+    assert [len(g) for g in find_bursts(triples)] == [3] * 20
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])

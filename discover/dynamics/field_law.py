@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,6 +87,7 @@ class FieldLaw:
     grid: Grid
     components: tuple[str, ...]
     auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    vectorized: ClassVar[bool] = True  # steps many fields at once
 
     def __post_init__(self) -> None:
         if not self.grid.is_periodic:
@@ -214,6 +215,9 @@ class CorrectedSolver:
     solver : Solver
     error : Dynamics
         A :class:`FieldLaw`, or a continuous :class:`~discover.SymbolicModel`.
+    dt : float, default=1e-3
+        Scale of time. The tendency of a solver without `rhs` is found from steps that are
+        much smaller.
 
     Notes
     -----
@@ -224,6 +228,7 @@ class CorrectedSolver:
 
     solver: Solver
     error: Any
+    dt: float = 1e-3
 
     @property
     def history(self) -> int:
@@ -233,7 +238,7 @@ class CorrectedSolver:
     def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Return the time derivative: the solver's and the error's."""
         states = np.asarray(x, dtype=np.float64)
-        base = self.solver.tendency(states[None], np.array([t]), 1e-3)[0]
+        base = self.solver.tendency(states[None], np.array([t]), self.dt)[0]
         return np.asarray(base + self.error.rhs(states, t))
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:

@@ -14,6 +14,7 @@ from discover.typing import FloatArray
 __all__ = ["Solver"]
 
 _FINEST = 250.0  # the first of the small steps, as a fraction of the step between observations
+_SAME = 1e-6  # relative difference of tendencies that is put down to rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ class Solver:
     fixed_step: float | None = None
 
     def __post_init__(self) -> None:
-        if not (hasattr(self.dynamics, "rhs") or callable(self._step)):
+        if not (hasattr(self.dynamics, "rhs") or hasattr(self.dynamics, "step")
+                or callable(self.dynamics)):  # fmt: skip
             raise TypeError(
                 "Solver: dynamics must have rhs(x, t) or step(x, t, dt), or be a function "
                 f"step(x, t, dt); got {self.dynamics!r}."
@@ -57,7 +59,22 @@ class Solver:
 
     @property
     def _step(self) -> Callable[..., Any]:
-        return getattr(self.dynamics, "step", self.dynamics)  # type: ignore[no-any-return]
+        if hasattr(self.dynamics, "step"):
+            return self.dynamics.step  # type: ignore[no-any-return]
+        return self.dynamics if callable(self.dynamics) else self._runge_kutta
+
+    def _runge_kutta(self, x: FloatArray, t: float, dt: float) -> FloatArray:
+        """Step a tendency that comes without a scheme: the classical one of order four."""
+        rate = self.dynamics.rhs
+        a = rate(x, t)
+        b = rate(x + 0.5 * dt * a, t + 0.5 * dt)
+        c = rate(x + 0.5 * dt * b, t + 0.5 * dt)
+        d = rate(x + dt * c, t + dt)
+        return np.asarray(x + dt / 6.0 * (a + 2.0 * (b + c) + d))
+
+    @property
+    def _steps_many(self) -> bool:
+        return self.vectorized or bool(getattr(self.dynamics, "vectorized", False))
 
     @property
     def knows_tendency(self) -> bool:
@@ -82,7 +99,7 @@ class Solver:
         SimulationError
             If the solver returns something that is not finite or of another shape.
         """
-        if self.vectorized or (self.knows_tendency and hasattr(self.dynamics, "step")):
+        if self._steps_many:
             past = np.moveaxis(states, 1, 0) if self.history > 1 else states
             out = np.asarray(self._step(past, times, dt), dtype=np.float64)
         else:
@@ -127,6 +144,12 @@ class Solver:
 
     def _slope(self, states: FloatArray, times: FloatArray, h: float) -> FloatArray:
         return (self.step(self.steady(states), times, h) - states) / h
+
+    def is_autonomous(self, state: FloatArray, times: FloatArray, dt: float) -> bool:
+        """Whether the tendency at a state is the same at all these times."""
+        times = np.asarray(times, dtype=np.float64)
+        rates = self.tendency(np.repeat(state[None], len(times), axis=0), times, dt)
+        return bool(np.abs(rates - rates[0]).max() <= _SAME * np.abs(rates).max())
 
     def truncation(self, states: FloatArray, times: FloatArray, dt: float) -> FloatArray:
         """Return one whole step's slope minus the tendency's, midway: its own error.

@@ -46,6 +46,8 @@ class FieldSeries:
     climatology : Field, optional
         A free run or long record of the same system: spectrum and correlation times for
         observations too sparse to show them.
+    record : ndarray of shape (n_snapshots, *grid), optional
+        All snapshots of several runs, which share their spectrum; by default those of `field`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class FieldSeries:
         terms: FieldTerms,
         noise_std: float | None = None,
         climatology: Field | None = None,
+        record: FloatArray | None = None,
     ) -> None:
         if len(field.names) != 1:
             raise DataError(
@@ -63,7 +66,8 @@ class FieldSeries:
             )
         self.field, self.terms = field, terms
         self.complete = field.is_complete
-        self.spectrum = self._spectrum(noise_std, climatology)
+        record = field.values[..., 0] if record is None else record
+        self.spectrum = self._spectrum(record, noise_std, climatology)
         self.grid = self.spectrum.grid
         strong = self.spectrum.signal > _RESOLVED * self.spectrum.signal.max()
         self.basis = FourierTests(self.grid, float(self.grid.radius[strong].max()))
@@ -80,17 +84,19 @@ class FieldSeries:
         self._guess(climatology)
         self.observed = self._observed()
 
-    def _spectrum(self, noise_std: float | None, climatology: Field | None) -> Spectrum:
+    def _spectrum(
+        self, values: FloatArray, noise_std: float | None, climatology: Field | None
+    ) -> Spectrum:
         variance = None if noise_std is None else noise_std**2
-        values = self.field.values[..., 0]
+        complete = not np.isnan(values).any()
         if climatology is None:
-            if not self.complete:
+            if not complete:
                 raise DataError(
                     "ModelErrorDiscovery: snapshots with missing points need climatology=, a "
                     "complete record of the same system, for the spectrum and its time scales."
                 )
             return Spectrum.estimate(self.field.grid, values, variance)
-        if noise_std is None and not self.complete:
+        if noise_std is None and not complete:
             raise DataError(
                 "ModelErrorDiscovery: snapshots with missing points need noise_std=, in the units "
                 "of the observations."

@@ -18,7 +18,12 @@ from discover.regression import SparseRegressor, identify
 from discover.regression.base import ArrayRows
 from discover.typing import FloatArray
 
-__all__ = ["PointSeries"]
+__all__ = ["TIMED", "PointSeries"]
+
+TIMED = (
+    "ModelErrorDiscovery: a series needs a solver that does not depend on time; this one does. "
+    "Observe bursts of states instead, or make the time (or its sine and cosine) a state."
+)
 
 _STEP = 0.04  # steps of the trajectory, in units of the time in which the states change
 _WINDOW = 0.4  # width of the integral form, in the same units
@@ -58,6 +63,9 @@ class PointSeries:
         self.steps, self.at = time_grid(run.times, _STEP * self.time_scale)
         grid = run.times[0] + np.concatenate([[0.0], np.cumsum(self.steps)])
         self.guess = self._interpolated(grid)
+        when = np.linspace(run.times[0], run.times[-1], 5)
+        if not solver.is_autonomous(self.guess[0], when, float(self.steps.min())):
+            raise DataError(TIMED)
         weights = np.where(seen, 1.0 / self.noise_variance, 0.0)
         values = np.where(seen, run.states, 0.0)
         self.observed = Observed(

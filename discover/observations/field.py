@@ -19,6 +19,7 @@ __all__ = ["Field", "find_bursts"]
 
 _PLACE = Place("Field", None, "values", "times")
 _BURST = 3.0  # a jump of this factor between sorted intervals parts bursts from pauses
+_TOGETHER = 0.5  # share of the samples in bursts; else it was a chance of irregular times
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,8 +124,8 @@ def find_bursts(times: FloatArray) -> list[IntArray]:
     """Return the samples that were taken close to each other, as arrays of positions.
 
     Sampling in bursts (two or three states in quick succession, then a pause) shows as a
-    jump by more than a factor of three in the sorted intervals; without one, all samples
-    are one series.
+    jump by more than a factor of three in the sorted intervals, after which most samples have
+    a neighbour; without one, all samples are one series. A long gap parts a series in two.
 
     Parameters
     ----------
@@ -136,11 +137,14 @@ def find_bursts(times: FloatArray) -> list[IntArray]:
         return [everything]
     lengths = np.sort(intervals)
     ratios = lengths[1:] / lengths[:-1]
-    jump = int(np.argmax(ratios))
-    if ratios[jump] <= _BURST:
-        return [everything]
-    longest = np.sqrt(lengths[jump] * lengths[jump + 1])
-    return np.split(everything, np.flatnonzero(intervals > longest) + 1)
+    for jump in np.argsort(-ratios):
+        if ratios[jump] <= _BURST:
+            break
+        longest = np.sqrt(lengths[jump] * lengths[jump + 1])
+        groups = np.split(everything, np.flatnonzero(intervals > longest) + 1)
+        if sum(len(group) for group in groups if len(group) > 1) > _TOGETHER * len(times):
+            return groups
+    return [everything]
 
 
 def _as_values(raw: Any, n_times: int, grid: Grid, names: tuple[str, ...]) -> FloatArray:

@@ -35,8 +35,8 @@ class Bursts:
     Notes
     -----
     The slope of a burst is that of its *outer* states. It is the mean of the tendency over
-    the burst: exactly so for a quadrature of the tendency at all states (Newton-Cotes; two
-    states are joined by a cubic through their tendencies), and to second order for the
+    the burst: for a quadrature of the tendency at all states (Newton-Cotes) to an order that
+    grows with their number, two for pairs and four for triples; and to second order for the
     tendency at their mean, whose noise is independent of that of the slope.
     """
 
