@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
 
 from discover.dynamics.field_law import CorrectedSolver, FieldLaw
+from discover.dynamics.forecasts import ForecastComparison, blows_up, compare_forecasts, follow
 from discover.dynamics.solver_flow import SolverFlow, SolverTangents
 from discover.dynamics.solvers import Solver
 from discover.estimation.field_series import FieldSeries
@@ -18,9 +20,10 @@ from discover.estimation.increments import (
     IncrementSource,
     PointIncrements,
     fit_increments,
+    resampled,
 )
 from discover.estimation.point_series import TIMED, PointSeries
-from discover.estimation.series import Series, SeriesFit, fit_series
+from discover.estimation.series import Series, SeriesFit, fit_series, innovation_misfit
 from discover.exceptions import DataError
 from discover.libraries import FeatureLibrary, JetLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.jets import offered_jets
@@ -30,12 +33,20 @@ from discover.observations.field import Field, find_bursts
 from discover.observations.grid import Axis, Grid
 from discover.problems.bursts import Bursts
 from discover.problems.field_rows import Auxiliary, FieldTerms
-from discover.regression import Estimate, RelevanceVectorRegressor, SparseRegressor
+from discover.regression import (
+    Estimate,
+    IdentifiabilityReport,
+    RelevanceVectorRegressor,
+    SparseRegressor,
+    report_identifiability,
+)
+from discover.regression.identifiability import join_reports
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
 __all__ = ["ModelErrorDiscovery"]
 
+_TRIAL_STEPS = 400  # over which a corrected solver must not blow up
 _FEWEST_TIMES = 6  # shorter series are taken for a burst
 
 
@@ -86,6 +97,14 @@ class ModelErrorDiscovery(BaseEstimator):
     noise_std_ : ndarray of shape (n_components,)
     series_ : SeriesFit
         The joint smoother's answer; only where a series was observed.
+    identifiability_ : IdentifiabilityReport
+        Rival errors, nearly dependent terms; made when first asked for.
+    innovations_ : Innovations
+        How well solver and corrected solver explain a series; only where one was observed.
+        Made when first asked for.
+    stability_ : str
+        Empty, or a warning that the correction makes the run blow up; made when first
+        asked for.
     notes_ : tuple of str
         What was found out about data and solver on the way.
 
@@ -113,6 +132,10 @@ class ModelErrorDiscovery(BaseEstimator):
     >>> found.error_.equations()
     ["x0' = -0.0...x0", "x1' = -0.0...x1"]
     """
+
+    _report: IdentifiabilityReport | None
+    _innovations: Innovations | None
+    _stability: str | None
 
     def __init__(
         self,
@@ -180,8 +203,104 @@ class ModelErrorDiscovery(BaseEstimator):
         many = self.vectorized or isinstance(dynamics, SymbolicModel)
         return Solver(dynamics, self.history, many, self.fixed_step)
 
+    # -- what the correction is worth --------------------------------------------------
+
+    @property
+    def identifiability_(self) -> IdentifiabilityReport:
+        """What these data can and cannot tell apart."""
+        check_is_fitted(self, "error_")
+        if self._report is None:
+            names = list(self._asked)
+            self._report = join_reports(
+                [
+                    report_identifiability(stats, one, term_names=names, target_names=[target])
+                    for (one, stats), target in zip(self._parts, self._targets, strict=True)
+                ]
+            )
+        return self._report
+
+    @property
+    def innovations_(self) -> Innovations:
+        """How well solver and corrected solver explain the series."""
+        check_is_fitted(self, "series_")
+        if self._innovations is None:
+            found = self.series_
+            after = found.coefficients if self._base is None else (
+                self._base + self.estimate_.coefficients[0])  # fmt: skip
+            base = np.zeros(len(found.theta)) if self._base is None else self._base
+            self._innovations = Innovations(
+                innovation_misfit(self._series, base),
+                innovation_misfit(self._series, after, found.states),
+            )
+        return self._innovations
+
+    @property
+    def stability_(self) -> str:
+        """Empty, or a warning that the correction makes the run blow up."""
+        check_is_fitted(self, "error_")
+        if self._stability is None:
+            self._stability = self._check_stability()
+        return self._stability
+
+    def _check_stability(self) -> str:
+        """Run solver and corrected solver on from the last state."""
+        dt = self.fixed_step or self.solver_dt or self._dt
+        past = np.repeat(self._last[None], self.history, axis=0)
+        times = np.linspace(0.0, dt * _TRIAL_STEPS, _TRIAL_STEPS + 1)
+        corrected = follow(self.corrected_.step, past, times, dt, self.history)
+        if not blows_up(corrected):
+            return ""
+        if blows_up(follow(self.solver_.advance, past, times, dt, self.history)):
+            return ""
+        lost = int(np.argmin(np.isfinite(corrected.reshape(len(times), -1)).all(axis=1)))
+        when = times[lost] if lost else times[-1]
+        return (
+            f"the corrected solver blows up within {when:.3g} time units of the last state, at "
+            f"steps of {dt:.3g}; the solver alone does not: what fits need not run"
+        )
+
+    def forecast(
+        self, truth: Any, t: Any = None, *, dt: float | None = None, threshold: float = 0.4
+    ) -> ForecastComparison:
+        """Run solver and corrected solver from the start of a record, and compare.
+
+        Parameters
+        ----------
+        truth : Field, Trajectory, table or array-like
+            A complete record; its first state is the start.
+        t : float or array-like of shape (n_samples,), optional
+        dt : float, optional
+            Longest step of the solver; by default `fixed_step`, `solver_dt`, or the step of
+            the fit.
+        threshold : float, default=0.4
+            Of the valid prediction time, in standard deviations of the truth.
+
+        Returns
+        -------
+        ForecastComparison
+        """
+        check_is_fitted(self, "error_")
+        if isinstance(truth, Field):
+            states, times, complete = truth.values, truth.times, truth.is_complete
+            states = resampled(truth.grid, states, self.grid_.shape) if complete else states
+            states = states[..., 0] if states.shape[-1] == 1 else states
+        else:
+            (run,) = as_trajectories(truth, t, None, owner="ModelErrorDiscovery")
+            states, times, complete = run.states, run.times, bool(run.complete.all())
+        if not complete:
+            raise DataError("ModelErrorDiscovery: a record to forecast must be complete; got NaN.")
+        return compare_forecasts(
+            self.solver_.advance, self.corrected_.step, states, times,
+            dt or self.fixed_step or self.solver_dt or self._dt,
+            history=self.history, threshold=threshold,
+            n_axes=len(self.grid_.axes) if isinstance(truth, Field) else 0,
+        )  # fmt: skip
+
+    # -- the fit -----------------------------------------------------------------------
+
     def _learn(self, estimate: Estimate, noise_variance: FloatArray, *notes: str) -> None:
         self.estimate_, self.notes_ = estimate, notes
+        self._report = self._innovations = self._stability = None
         self.noise_std_ = np.sqrt(noise_variance)
 
     # -- fields ----------------------------------------------------------------------
@@ -203,6 +322,9 @@ class ModelErrorDiscovery(BaseEstimator):
             )  # fmt: skip
             self._fit_increments(source, self.terms_.table, field.names)
             self._dt = bursts.dt
+            last = bursts.means[-1:] if source.is_clean else source.states[-1:]
+            fine = resampled(field.grid, last, self.grid_.shape)[0]
+            self._last = fine[..., 0] if fine.shape[-1] == 1 else fine
         else:
             series = [part for part in parts if len(part) >= _FEWEST_TIMES]
             left_out = sum(map(len, parts)) - sum(map(len, series))
@@ -238,7 +360,8 @@ class ModelErrorDiscovery(BaseEstimator):
     def _fit_increments(
         self, source: IncrementSource, table: TermTable, targets: Sequence[str]
     ) -> None:
-        estimate = fit_increments(
+        self._asked, self._targets = table.names, tuple(targets)
+        estimate, self._parts = fit_increments(
             source, self._regressor, term_names=table.names, target_names=targets
         )
         self._learn(estimate, source.noise_variance, *self._truncation_note(source))
@@ -274,13 +397,17 @@ class ModelErrorDiscovery(BaseEstimator):
         names = self.terms_.table.names
         if known is None:
             found = self._fit_black_box(posed)
-            estimate = found.estimate
+            estimate, stats = found.estimate, found.statistics()
         else:
             theta = np.mean([p.start(self._regressor, names) for p in posed], axis=0)
             runs = [p.series(p.law) for p in posed]
             found = fit_series(runs, self._regressor, theta, names)
-            estimate = self._regressor.fit_statistics(found.statistics(known), term_names=names)
-        self.series_ = found
+            self._series, stats = runs, found.statistics(known)
+            estimate = self._regressor.fit_statistics(stats, term_names=names)
+        self.series_, self._base = found, known
+        self._asked, self._targets = names, (fields[0].names[0],)
+        self._parts = [(estimate, stats)]
+        self._last = posed[-1].basis.expand(self.grid_, found.states[-1][-1:])[0]
         self._learn(estimate, np.array([posed[0].noise_variance]), _series_note(found))
 
     def _fit_black_box(self, posed: Sequence[FieldSeries]) -> SeriesFit:
@@ -303,7 +430,8 @@ class ModelErrorDiscovery(BaseEstimator):
             return p.series(lambda theta: SolverFlow(runs, p.law(theta)))
 
         theta = np.mean([p.start(self._regressor, names, tendency) for p in posed], axis=0)
-        return fit_series([series(p) for p in posed], self._regressor, theta, names)
+        self._series = [series(p) for p in posed]
+        return fit_series(self._series, self._regressor, theta, names)
 
     def _known_terms(self) -> FloatArray | None:
         """Return the coefficients of a solver that is a law, over terms that include its own."""
@@ -339,7 +467,7 @@ class ModelErrorDiscovery(BaseEstimator):
             bursts, left_out = _run_bursts(parts)
             source = PointIncrements(bursts, self.solver_, table, self.noise_std)
             self._fit_increments(source, table, first.state_names)
-            self._dt = bursts.dt
+            self._dt, self._last = bursts.dt, bursts.means[-1]
         else:
             series = [part for part in parts if len(part) >= _FEWEST_TIMES]
             left_out = sum(map(len, parts)) - sum(map(len, series))
@@ -359,9 +487,12 @@ class ModelErrorDiscovery(BaseEstimator):
         shape = (runs[0].n_states, table.n_terms)
         names = [f"{state}: {term}" for state in runs[0].state_names for term in table.names]
         theta = np.mean([p.start(self._regressor, table.names) for p in posed], axis=0)
-        found = fit_series([p.series() for p in posed], self._regressor, theta, names)
-        self.series_ = found
+        self._series = [p.series() for p in posed]
+        found = fit_series(self._series, self._regressor, theta, names)
+        self.series_, self._base = found, None
         flat = found.estimate
+        self._asked, self._targets = tuple(names), ("error",)
+        self._parts, self._last = [(flat, found.statistics())], found.states[-1][-1]
         estimate = replace(
             flat, coefficients=flat.coefficients.reshape(shape), support=flat.support.reshape(shape)
         )
@@ -372,7 +503,15 @@ class ModelErrorDiscovery(BaseEstimator):
         """Return the error once it is found, else the parameters."""
         if not hasattr(self, "error_"):
             return str(super().__repr__(N_CHAR_MAX))
-        return "missing:\n" + repr(self.error_)
+        said = [self.stability_] if self.stability_ else []
+        return "missing:\n" + repr(self.error_) + "".join(f"\n({line})" for line in said)
+
+
+class Innovations(NamedTuple):
+    """Mean square of the normalised innovations, about 1 or below for the right law."""
+
+    before: float
+    after: float
 
 
 def _series_note(found: SeriesFit) -> str:

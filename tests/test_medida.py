@@ -186,14 +186,33 @@ def test_a_noisy_series_repairs_a_black_box(truth):
 
 def test_corrected_solver_forecasts_better(truth):
     law = as_law(CASES["half the diffusion"])
-    corrected = ModelErrorDiscovery(law).fit(series(truth, 0.1, 10)).corrected_
-    errors = []
-    for dynamics in (law, corrected):
-        u = truth[0, 0]
-        for k in range(60):
-            u = dynamics.step(u, 0.1 * k, 0.1)
-        errors.append(np.sqrt(np.mean((u - truth[60, 0]) ** 2)))
-    assert errors[1] < 0.1 * errors[0]
+    found = ModelErrorDiscovery(law).fit(series(truth, 0.1, 10))
+    compared = found.forecast(Field(truth[:301, 0], 0.1 * np.arange(301), AXIS))
+    assert compared.corrected_rmse[60] < 0.1 * compared.base_rmse[60]
+    assert compared.corrected_valid_time > 25.0
+    assert compared.base_valid_time < 15.0
+    power = compared.spectra()
+    resolved = power["truth"] > 1e-6
+    np.testing.assert_allclose(power["corrected"][resolved], power["truth"][resolved], rtol=0.05)
+    assert not found.stability_
+    before, after = found.innovations_
+    assert before > 10.0
+    assert after == pytest.approx(1.0, abs=0.1)
+    assert found.identifiability_.unique
+
+
+def test_a_correction_that_cannot_run_is_said(truth):
+    """Antidiffusion: it fits, by construction, and every run with it blows up."""
+    pairs = []
+    for u in truth[::20, 0]:
+        modes = GRID.to_modes(u) * (GRID.radius < 3.0)
+        pairs.append([GRID.from_modes(modes * np.exp(0.01 * k * GRID.radius**2)) for k in range(3)])
+    t = np.arange(len(pairs))[:, None] + [0.0, 0.01, 0.02]
+    field = Field(np.reshape(pairs, (-1, 64)), t.ravel(), AXIS)
+    found = ModelErrorDiscovery(as_law(np.zeros(5)), TERMS).fit(field)
+    assert found_terms(found.error_)["u_xx"] == pytest.approx(1.0, rel=1e-3)
+    assert "blows up" in found.stability_
+    assert "blows up" in repr(found)
 
 
 def test_few_observed_points_need_a_climatology(truth):

@@ -113,6 +113,10 @@ class Solver:
             )
         return out
 
+    def advance(self, x: FloatArray, t: float, dt: float) -> FloatArray:
+        """Return one state a step later; `x` is (history, *state) where there is a history."""
+        return np.asarray(self.step(np.asarray(x)[None], np.array([t]), dt)[0])
+
     def steady(self, states: FloatArray) -> FloatArray:
         """Return states with a constant past, as multi-step schemes are started."""
         return states if self.history == 1 else np.stack([states] * self.history, axis=1)

@@ -15,11 +15,23 @@ from discover.observations.grid import Grid
 from discover.problems.bursts import Bursts, second_difference_variance
 from discover.problems.field_rows import FieldTerms, product_degree
 from discover.problems.spectra import FourierTests, Spectrum
-from discover.regression import Estimate, SparseRegressor, identify
+from discover.regression import (
+    Estimate,
+    SparseRegressor,
+    identify,
+)
 from discover.regression.base import ArrayRows
+from discover.statistics import SufficientStatistics
 from discover.typing import FloatArray
 
-__all__ = ["FieldIncrements", "IncrementSource", "Increments", "PointIncrements", "fit_increments"]
+__all__ = [
+    "FieldIncrements",
+    "IncrementSource",
+    "Increments",
+    "PointIncrements",
+    "fit_increments",
+    "resampled",
+]
 
 _DRAWS = 30  # draws of the state's error, from which its effect on the rows is measured
 _ROUNDS = 3  # weights depend on the law that is found; this often they are made anew
@@ -102,7 +114,7 @@ def _whole(
         return rates
     p = mean.shape[-1]
     rough = np.linalg.lstsq(mean.reshape(-1, p), residual.ravel(), rcond=1e-10)[0]
-    return rates + np.array([at @ rough for at in terms])
+    return np.asarray(rates + np.array([at @ rough for at in terms]))
 
 
 def _rms(arrays: Sequence[FloatArray]) -> float:
@@ -255,11 +267,11 @@ class FieldIncrements:
         reach = max(self.grid.radius[s.gain(self.bursts.size) > 0].max() for s in self.spectra)
         wanted = self.grid.resolving(float(reach), product_degree(self.terms.table))
         shape = tuple(max(w, n) for w, n in zip(wanted, self.grid.shape, strict=True))
-        return self.grid.with_shape(shape), _resampled(self.grid, states, shape)
+        return self.grid.with_shape(shape), resampled(self.grid, states, shape)
 
     def tendency(self, states: FloatArray, times: FloatArray) -> FloatArray:
         """Return the solver's tendency on the solver's grid, shape ``(n, *grid, n_components)``."""
-        fine = _resampled(self.grid, states, self.solver_grid.shape)
+        fine = resampled(self.grid, states, self.solver_grid.shape)
         single = fine.shape[-1] == 1
         given = fine[..., 0] if single else fine
         found = self.solver.tendency(given, times, self.bursts.dt)
@@ -286,7 +298,7 @@ class FieldIncrements:
     def truncation(self) -> tuple[float, float]:
         """Return the size of the solver's own error over a step, and of the residual."""
         states = self.bursts.means if self.is_clean else self.states
-        fine = _resampled(self.grid, states[:8], self.solver_grid.shape)
+        fine = resampled(self.grid, states[:8], self.solver_grid.shape)
         given = fine[..., 0] if fine.shape[-1] == 1 else fine
         times = self.bursts.times[: len(given)].mean(axis=1)
         own = self.solver.truncation(given, times, self.bursts.dt)
@@ -345,7 +357,8 @@ class FieldIncrements:
         return np.stack(out, axis=-1)
 
 
-def _resampled(grid: Grid, states: FloatArray, shape: Sequence[int]) -> FloatArray:
+def resampled(grid: Grid, states: FloatArray, shape: Sequence[int]) -> FloatArray:
+    """Interpolate states of shape (n, *grid, n_components) to a grid of another shape."""
     if tuple(shape) == grid.shape:
         return states
     parts = [grid.resampled(states[..., j], shape) for j in range(states.shape[-1])]
@@ -358,7 +371,7 @@ def fit_increments(
     *,
     term_names: Sequence[str],
     target_names: Sequence[str],
-) -> Estimate:
+) -> tuple[Estimate, list[tuple[Estimate, SufficientStatistics]]]:
     """Regress residuals on terms, each row by the inverse of its variance.
 
     Parameters
@@ -369,7 +382,9 @@ def fit_increments(
 
     Returns
     -------
-    Estimate
+    estimate : Estimate
+    parts : list of (Estimate, SufficientStatistics)
+        The same target by target, with what it was made from: their rows differ.
 
     Notes
     -----
@@ -386,11 +401,11 @@ def fit_increments(
         for j, name in enumerate(target_names):
             variance = None if extra is None else rows.slope_variance[j] + extra[j]
             found.append(_regress(rows, j, variance, regressor, term_names, name))
-        estimate = _joined(found)
+        estimate = _joined([f for f, _ in found])
         if np.array_equal(estimate.support, coefficients != 0) and coefficients.any():
             break
         coefficients = estimate.coefficients
-    return estimate
+    return estimate, found
 
 
 def _regress(
@@ -400,7 +415,7 @@ def _regress(
     regressor: SparseRegressor,
     term_names: Sequence[str],
     target_name: str,
-) -> Estimate:
+) -> tuple[Estimate, SufficientStatistics]:
     y, Theta = rows.targets[component], rows.terms[component]
     weights = np.ones(y.shape[1]) if variance is None else 1.0 / np.sqrt(variance)
     A = (Theta * weights[:, None]).reshape(-1, Theta.shape[2])
@@ -410,9 +425,10 @@ def _regress(
     level = rows.floor[component] * float(np.sqrt(np.mean(weights**2)))
     if level:
         stats = replace(stats, floor=np.array([level]))
-    return identify(
+    found = identify(
         source, stats, regressor, term_names=term_names, target_names=[target_name], strict=False
     )
+    return found, stats
 
 
 def _joined(found: Sequence[Estimate]) -> Estimate:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from discover.estimation.tridiagonal import eliminate
+from discover.exceptions import SimulationError
 from discover.regression import Estimate, SparseRegressor
 from discover.statistics import SufficientStatistics
 from discover.typing import FloatArray, IntArray
@@ -22,6 +23,7 @@ __all__ = [
     "SeriesFit",
     "cumulative",
     "fit_series",
+    "innovation_misfit",
     "linearise",
     "time_grid",
 ]
@@ -273,6 +275,11 @@ class SeriesFit:
     n_values: int
 
     @property
+    def coefficients(self) -> FloatArray:
+        """Coefficients that were chosen, shape (n_terms,)."""
+        return np.asarray(self.estimate.coefficients[0])
+
+    @property
     def chi2(self) -> float:
         """Misfit per observed number: about 1, or below where the trajectory is free."""
         return self.misfit / self.n_values
@@ -348,6 +355,43 @@ def fit_series(
         if settled and number >= len(SCHEDULE) - 1:
             break
     return fit
+
+
+def innovation_misfit(
+    runs: Sequence[Series], theta: FloatArray, states: Sequence[FloatArray] | None = None
+) -> float:
+    """Smooth with given coefficients; return the mean square of the normalised innovations.
+
+    Parameters
+    ----------
+    runs : sequence of Series
+    theta : ndarray of shape (n_terms,)
+    states : sequence of ndarray, optional
+        Trajectories to start from; by default the first guesses.
+
+    Returns
+    -------
+    float
+        The smallest misfit is the sum of the squared innovations, each over its variance:
+        about 1 per observed number for the right law, or below where the guess of the
+        noise is high; infinite where the law cannot be followed at all.
+    """
+    n = sum(run.observed.n_values for run in runs)
+    total = 0.0
+    for i, run in enumerate(runs):
+        x = run.guess if states is None else states[i]
+        energy = np.inf
+        for q in SCHEDULE if states is None else SCHEDULE[-1:] * 2:
+            try:
+                with np.errstate(all="ignore"):
+                    found = _linearised(run, theta, x, q)
+            except (SimulationError, np.linalg.LinAlgError, ValueError):
+                return float("inf")
+            x, energy = found.states, found.energy
+            if not np.isfinite(x).all():
+                return float("inf")
+        total += energy
+    return total / n
 
 
 def _linearised(run: Series, theta: FloatArray, states: FloatArray, q: float) -> Linearisation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,13 @@ from discover.regression.window import Moments, Scored, evidence_of, occam_windo
 from discover.statistics import SufficientStatistics
 from discover.typing import BoolArray, FloatArray
 
-__all__ = ["CollinearTerms", "IdentifiabilityReport", "report_identifiability", "rival_of"]
+__all__ = [
+    "CollinearTerms",
+    "IdentifiabilityReport",
+    "join_reports",
+    "report_identifiability",
+    "rival_of",
+]
 
 _WORRYING_INDEX = 30.0  # condition index from which Belsley, Kuh and Welsch speak of harm
 _SHARE = 0.5  # of a coefficient's variance that lies along one weak direction
@@ -255,6 +261,22 @@ def report_identifiability(
         within=within,
         term_names=terms,
         target_names=targets,
+    )
+
+
+def join_reports(reports: Sequence[IdentifiabilityReport]) -> IdentifiabilityReport:
+    """Put the reports of single targets, which were asked of rows of their own, into one."""
+    groups = {group.terms: group for report in reports for group in report.groups}
+    return IdentifiabilityReport(
+        condition_number=max(report.condition_number for report in reports),
+        law_condition=np.concatenate([report.law_condition for report in reports]),
+        groups=tuple(sorted(groups.values(), key=lambda group: -group.condition_index)),
+        rivals=tuple(
+            replace(rival, target=j) for j, report in enumerate(reports) for rival in report.rivals
+        ),
+        within=reports[0].within,
+        term_names=reports[0].term_names,
+        target_names=tuple(name for report in reports for name in report.target_names),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from discover.kernels import opcodes as oc
 from discover.libraries.termtable import TermTable
 from discover.symbolic.digits import latex_number, round_number
+from discover.symbolic.jets import axes_of, read_jets
 from discover.symbolic.text import equation_unit, equations_text
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _COMMANDS = {
     oc.TANH: r"\tanh",
 }
 _POWERED = {oc.SIN, oc.COS, oc.TAN, oc.SINH, oc.COSH, oc.TANH, oc.LOG}  # \sin^{2}(x) is usual
-_ATOM, _FACTOR, _PRODUCT, _SUM = 9, 5, 2, 1  # how strongly a text holds together
+_ATOM, _FACTOR, _DERIVATIVE, _PRODUCT, _SUM = 9, 5, 3, 2, 1  # how strongly a text holds together
 
 
 # -- documents -------------------------------------------------------------------------
@@ -159,6 +160,9 @@ def _visible(text: str) -> int:
 
 
 def _left_side(model: SymbolicModel, target: int) -> str:
+    jets = read_jets(model)
+    if jets:
+        return _partial(jets, model.target_names[target])
     coordinate = next((i for i, j in model.velocities.items() if j == target), None)
     base, below = _name_parts(model.target_names[target if coordinate is None else coordinate])
     if coordinate is not None:
@@ -198,6 +202,17 @@ def _name_parts(name: str) -> tuple[str, list[str]]:
     below = [digits] if digits else []
     below += [_symbol(part) or rf"\mathrm{{{part}}}" for part in tail.split("_")[1:]]
     return symbol or rf"\mathrm{{{head}}}", below
+
+
+def _partial(jets: dict[str, tuple[str, str]], name: str) -> str:
+    r"""Return a jet in LaTeX: ``\partial_{x}^{2} u``."""
+    base, letters = jets[name]
+    text = ""
+    for axis in ("t", *axes_of(jets)):
+        order = letters.count(axis)
+        power = f"^{{{order}}}" if order > 1 else ""
+        text += rf"\partial_{{{axis}}}{power} " if order else ""
+    return text + latex_name(base)
 
 
 def _symbol(part: str) -> str | None:
@@ -246,7 +261,10 @@ def _term_texts(model: SymbolicModel) -> list[str]:
     for place in range(table.n_inputs):
         base, below = _name_parts(table.inputs[coordinates.get(place, place)])
         base = rf"\dot{{{base}}}" if place in coordinates else base
-        names.append(_subscripted(base, below + step))
+        names.append((_subscripted(base, below + step), _ATOM))
+    jets = read_jets(model)
+    if jets:
+        names = [(_partial(jets, n), _DERIVATIVE if jets[n][1] else _ATOM) for n in table.inputs]
     texts = _Writer(table, names).texts
     chosen = [texts[slot] for slot in table.outputs.tolist()]
     one = [_constant_of(table, slot) == 1.0 for slot in table.outputs.tolist()]
@@ -263,9 +281,9 @@ def _constant_of(table: TermTable, slot: int) -> float | None:
 class _Writer:
     """Writes every slot of a table: its LaTeX and how strongly that holds together."""
 
-    def __init__(self, table: TermTable, names: list[str]) -> None:
+    def __init__(self, table: TermTable, names: list[tuple[str, int]]) -> None:
         self.table = table
-        self.texts = [(name, _ATOM) for name in names]
+        self.texts = list(names)
         self.factors = [Counter({i: 1}) for i in range(len(names))]
         for slot, (op, a, b) in enumerate(table.program.tolist(), start=len(names)):
             product = self.factors[a] + self.factors[b] if op == oc.MUL else Counter({slot: 1})
@@ -280,10 +298,11 @@ class _Writer:
         return self._binary(op, a, b) if op < oc.NEG else self._unary(op, self.texts[a])
 
     def _product(self, product: Counter[int]) -> str:
-        text = ""
+        text, last = "", next(reversed(product))
         for slot, exponent in product.items():
             factor = self._power(slot, str(exponent)) if exponent > 1 else None
-            factor = factor or _held(self.texts[slot], _PRODUCT)
+            derivative = self.texts[slot][1] == _DERIVATIVE and slot != last
+            factor = factor or _held(self.texts[slot], _FACTOR if derivative else _PRODUCT)
             text = _times(text, factor) if text else factor
         return text
 

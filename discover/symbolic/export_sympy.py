@@ -10,6 +10,7 @@ import numpy as np
 
 from discover.kernels import opcodes as oc
 from discover.libraries.termtable import TermTable
+from discover.symbolic.jets import axes_of, read_jets
 
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
@@ -33,8 +34,9 @@ def to_sympy(
     form : {"eq", "expr"}, default="eq"
         "eq" for equations: ``Eq(Derivative(x(t), t), ...)`` in the functions ``x(t)`` for a
         continuous law, ``Eq(x(k + 1), ...)`` and ``Eq(x(k + 1) - x(k), ...)`` in ``x(k)``
-        for maps and increments, ``Eq(y, ...)`` in symbols for direct laws. "expr" for the
-        right-hand sides alone, in real symbols of the names of the inputs.
+        for maps and increments, ``Eq(y, ...)`` in symbols for direct laws; those over jets
+        are partial differential equations, ``u_xx`` is ``Derivative(u(x, t), (x, 2))``.
+        "expr" for the right-hand sides alone, in real symbols of the names of the inputs.
     values : bool, default=True
         Whether to write the coefficients as numbers. Otherwise they are the symbols
         ``theta_i_j`` (equation i, term j) that :func:`parameters` explains.
@@ -108,6 +110,9 @@ def _inputs(model: SymbolicModel, form: str) -> tuple[Any, list[Any]]:
     """Return the independent variable and one sympy object per input of the table."""
     import sympy
 
+    jets = read_jets(model)
+    if jets and form == "eq":
+        return sympy.Symbol("t", real=True), [_derivative(jets, n) for n in model.table.inputs]
     continuous = model.kind == "continuous"
     name = (model.time_name or "t") if continuous else "k"
     while name in (*model.state_names, *model.control_names):
@@ -123,9 +128,23 @@ def _inputs(model: SymbolicModel, form: str) -> tuple[Any, list[Any]]:
     return clock, inputs
 
 
+def _derivative(jets: dict[str, tuple[str, str]], name: str) -> Any:
+    """Return a jet as the derivative of a function of the axes and of time."""
+    import sympy
+
+    symbols = {axis: sympy.Symbol(axis, real=True) for axis in (*axes_of(jets), "t")}
+    base, letters = jets[name]
+    value = sympy.Function(base)(*symbols.values())
+    orders = [(symbols[axis], letters.count(axis)) for axis in symbols if axis in letters]
+    return sympy.Derivative(value, *orders) if orders else value
+
+
 def _left_sides(model: SymbolicModel, clock: Any, inputs: Sequence[Any]) -> list[Any]:
     import sympy
 
+    jets = read_jets(model)
+    if jets:
+        return [_derivative(jets, name) for name in model.target_names]
     if model.kind == "direct":
         return [sympy.Symbol(name, real=True) for name in model.target_names]
     states = inputs[: model.n_states]
