@@ -18,8 +18,8 @@ __all__ = ["COMMANDS", "app", "main"]
 
 # in the order of --help
 COMMANDS = (
-    "look", "fit", "show", "simulate", "validate", "assimilate", "systems", "env", "demo",
-    "doctor", "bench",
+    "look", "fit", "error", "show", "simulate", "validate", "assimilate", "systems", "env",
+    "demo", "doctor", "bench",
 )  # fmt: skip
 
 

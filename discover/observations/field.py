@@ -78,6 +78,56 @@ class Field:
         for key, value in found.items():
             object.__setattr__(self, key, value)
 
+    @classmethod
+    def from_xarray(cls, data: Any, *, time: str | None = None, periodic: bool = True) -> Field:
+        """Take a field from xarray: dimensions with one-letter names are the axes.
+
+        Parameters
+        ----------
+        data : xarray.Dataset or xarray.DataArray
+            Variables over time and the axes, in any order of dimensions; other variables of
+            a dataset are left out.
+        time : str, optional
+            Name of the time's dimension; by default ``time`` or ``t``.
+        periodic : bool, default=True
+            Whether the axes close on themselves.
+
+        Raises
+        ------
+        DataError
+            If there is no time, no such variable, or a dimension without coordinates.
+        """
+        if not hasattr(data, "data_vars"):
+            data = data.to_dataset(name=data.name or "u")
+        when = time or next((name for name in ("time", "t") if name in data.dims), None)
+        if when is None or when not in data.dims:
+            raise DataError(
+                f"Field: time must be one of the dimensions {sorted(map(str, data.dims))}; got "
+                f"{time!r}."
+            )
+        chosen = {n: v for n, v in data.data_vars.items() if when in v.dims and v.ndim > 1}
+        if not chosen:
+            raise DataError(f"Field: no variable has {when!r} and another dimension.")
+        axes = [d for d in next(iter(chosen.values())).dims if d != when]
+        for name in (when, *axes):
+            if name not in data.coords:
+                raise DataError(f"Field: dimension {name!r} needs coordinates.")
+        grid = Grid(
+            tuple(
+                Axis(str(d), data[d].to_numpy(), periodic, data[d].attrs.get("units")) for d in axes
+            )
+        )
+        values = [
+            v.transpose(when, *axes).to_numpy() for v in chosen.values() if set(axes) < set(v.dims)
+        ]
+        if len(values) < len(chosen):
+            raise DataError(f"Field: all variables must have the axes {axes}.")
+        units = tuple(v.attrs.get("units") for v in chosen.values())
+        return cls(
+            np.stack(values, axis=-1), data[when].to_numpy(), grid, tuple(map(str, chosen)), units,
+            data[when].attrs.get("units"),
+        )  # fmt: skip
+
     def __len__(self) -> int:
         """Return the number of snapshots."""
         return len(self.times)

@@ -1,0 +1,74 @@
+"""``discover error``: from a file and somebody's solver to the law of its error."""
+
+import numpy as np
+import pytest
+import xarray
+
+from discover import Axis, Field, SymbolicModel
+from discover.cli import main
+from discover.exceptions import DataError
+
+SOLVER = """
+import numpy as np
+
+class Heat:
+    nu = 0.5
+
+    def step(self, u, t, dt):
+        k = np.arange(17)
+        return np.fft.irfft(np.fft.rfft(u) * np.exp(-self.nu * k**2 * dt), 32)
+
+step = Heat().step
+broken = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A solver with half of the diffusion, and bursts of the heat equation."""
+    (tmp_path / "heat_solver.py").write_text(SOLVER)
+    x = 2 * np.pi / 32 * np.arange(32)
+    t = (np.arange(8)[:, None] + [0.0, 0.01, 0.02]).ravel()
+    phase = np.repeat(np.arange(8), 3)
+    decay = np.exp(-(t - phase))[:, None]
+    u = decay * np.sin(x + phase[:, None]) + decay**4 * np.cos(2 * x - phase[:, None])
+    dataset = xarray.Dataset({"u": (("x", "time"), u.T)}, {"x": x, "time": t})
+    dataset.to_netcdf(tmp_path / "seen.nc", engine="h5netcdf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("solver", ["heat_solver:step", "heat_solver:Heat"])
+def test_the_error_is_found_and_written(folder, solver, capsys):
+    code = main(["error", "seen.nc", "--solver", solver, "--library", "u, u_x, u_xx", "--out", "o"])
+    assert code == 0, capsys.readouterr().err
+    assert "u_xx" in capsys.readouterr().out
+    law = SymbolicModel.load(folder / "o" / "model.json")
+    found = dict(zip(law.term_names, law.coefficients[0], strict=True))
+    assert found == {"u": 0.0, "u_x": 0.0, "u_xx": pytest.approx(0.5, rel=1e-6)}
+    assert r"\partial_{x}^{2} u" in (folder / "o" / "equations.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("solver", "said"),
+    [
+        ("heat_solver", "must be like mymodel:step"),
+        ("no_such_solver:step", "no module 'no_such_solver'"),
+        ("heat_solver:leap", "has no 'leap'"),
+        ("heat_solver:broken", "must be step(x, t, dt)"),
+    ],
+)
+def test_a_solver_that_cannot_be_used_is_refused(folder, solver, said, capsys):
+    assert main(["error", "seen.nc", "--solver", solver]) == 2
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_a_field_from_xarray_does_not_depend_on_the_order_of_dimensions(folder):
+    with xarray.open_dataset("seen.nc") as data:
+        one, two = Field.from_xarray(data), Field.from_xarray(data["u"].transpose("time", "x"))
+    assert np.array_equal(one.values, two.values)
+    assert one.names == ("u",)
+    assert one.grid.axes[0].length == pytest.approx(Axis.box("x", 32, 2 * np.pi).length)
+    with pytest.raises(DataError, match="time must be one of"):
+        Field.from_xarray(data, time="when")
