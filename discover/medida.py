@@ -186,6 +186,7 @@ class ModelErrorDiscovery(BaseEstimator):
         DataError
             If the observations cannot be used.
         """
+        self.__dict__.pop("series_", None)  # of an earlier fit
         self._regressor = clone(
             RelevanceVectorRegressor() if self.regressor is None else self.regressor
         )

@@ -154,7 +154,8 @@ class FieldLaw:
         if self.auxiliary is not None:
             fields.update(self.auxiliary(fields, self._fine))
         rows = jet_rows(self._fine, fields, self._products.table.inputs)
-        values = self._products.rhs(rows).T.reshape(-1, *self._fine.shape)
+        lead = coarse.shape[: -len(self.grid.axes)]
+        values = self._products.rhs(rows).T.reshape(*lead, *self._fine.shape)
         return self.grid.to_modes(self._fine.resampled(values, self.grid.shape))
 
     def _to_modes(self, x: ArrayLike) -> Modes:
