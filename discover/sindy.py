@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from discover.estimation import JointFit, ReweightedWeakForm, joint_fit_warranted, refine
+from discover.estimation import (
+    JointEstimate,
+    JointFit,
+    ReweightedWeakForm,
+    joint_fit_warranted,
+    refine,
+    unexplained,
+)
 from discover.exceptions import DataError, DataWarning
 from discover.grouped import GroupedFits
 from discover.interop import as_regressor
@@ -537,6 +544,18 @@ class SINDy(_Sindy):
         if hasattr(self, "statistics_"):
             del self.statistics_  # of an earlier fit by another method
         estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
+        chosen = isinstance(self.method, str) and self.method == "auto"
+        joint = isinstance(estimate, JointEstimate)
+        failed = unexplained(estimate, runs) if chosen and joint else None
+        if failed is not None:
+            warnings.warn(
+                f"SINDy: the joint fit was given up for the weak form: {failed}. Do the runs obey "
+                "one law, with terms of this library?",
+                DataWarning,
+                stacklevel=3,
+            )
+            self.method_ = f"weak; a joint fit was given up: {failed}"
+            return super()._identified(runs, problem, table, allowed)
         return engine, estimate
 
     def _engine(

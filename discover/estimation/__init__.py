@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discover.estimation.joint import JointEstimate, JointFit, joint_fit_warranted
+from discover.estimation.joint import JointEstimate, JointFit, joint_fit_warranted, unexplained
 from discover.estimation.matching import Refinement, refine
 from discover.estimation.wendy import ReweightedWeakForm
 
@@ -13,4 +13,5 @@ __all__ = [
     "ReweightedWeakForm",
     "joint_fit_warranted",
     "refine",
+    "unexplained",
 ]

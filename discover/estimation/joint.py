@@ -32,6 +32,7 @@ __all__ = [
     "inverse_scaled",
     "joint_fit_warranted",
     "term_penalties",
+    "unexplained",
 ]
 
 _LEVELS = (0.3, 0.1, 0.03)  # defects granted on the way, in steps of the trajectory
@@ -49,6 +50,7 @@ _MOST_ROUNDS = 6  # of selection per level
 _MOST_STEPS = 6  # of Gauss and Newton per round
 _SHORTEST = 8  # samples of a run
 # where the joint fit is chosen by itself
+_LEFT = 3.0  # times the noise of the data: a law that leaves more explains too little
 _NOISY = 1e-3  # noise, relative to the spread
 _DENSE = 20.0  # samples in a period of the fastest state
 _FEWEST_SAMPLES, _MOST_SAMPLES, _MOST_COEFFICIENTS = 200, 200_000, 700
@@ -190,6 +192,20 @@ def joint_fit_warranted(runs: Sequence[Trajectory], table: TermTable) -> str | N
     if not (share > _NOISY and dense):
         return None
     return f"the noise is about {share:.1g} of the spread"
+
+
+def unexplained(estimate: JointEstimate, runs: Sequence[Trajectory]) -> str | None:
+    """Say that a joint fit's law does not explain the data, or return None.
+
+    Its noise is what the law leaves; that of the data alone, from their highest differences,
+    is an upper estimate.
+    """
+    pieces = [piece for run in runs for piece in run.segments() if len(piece) >= _SHORTEST]
+    left = estimate.measurement_noise
+    if left is None or not pieces:
+        return None
+    worst = float(np.max(left / np.maximum(noise_level(pieces), np.finfo(float).tiny)))
+    return None if worst <= _LEFT else f"its law leaves {worst:.1f} times the noise of the data"
 
 
 def _noise_level(pieces: Sequence[Trajectory]) -> FloatArray:

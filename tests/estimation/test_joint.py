@@ -5,6 +5,8 @@ import pytest
 
 from discover import JointFit, PolynomialLibrary, SINDy
 from discover.dynamics import simulate
+from discover.dynamics.catalogue import load_system
+from discover.exceptions import DataWarning
 
 
 class Lorenz:
@@ -148,3 +150,20 @@ def test_controls_are_inputs_of_the_law():
     law = found.symbolic_
     terms = {(int(i), law.term_names[j]) for i, j in np.argwhere(law.support)}
     assert terms == {(0, "v"), (1, "x"), (1, "v"), (1, "u0")}
+
+
+def test_runs_of_different_laws_are_not_forced_into_one():
+    """Where the joint law leaves far more than the noise, "auto" takes the weak form."""
+    lorenz = load_system("Lorenz").model
+    rng = np.random.default_rng(0)
+    t, runs = np.arange(800) * 0.01, []
+    for rho in (28.0, 40.0):
+        coefficients = lorenz.coefficients.copy()
+        place = np.argwhere(np.isclose(coefficients, 28.0))[0]
+        coefficients[tuple(place)] = rho
+        x = np.asarray(lorenz.with_coefficients(coefficients).simulate([1.0, 2.0, 20.0], t).states)
+        runs.append(x + 0.01 * x.std(axis=0) * rng.standard_normal(x.shape))
+    with pytest.warns(DataWarning, match="given up for the weak form"):
+        model = SINDy().fit(runs, [t, t])
+    assert model.method_.startswith("weak")
+    assert model.symbolic_.support.any()
