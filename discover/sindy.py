@@ -407,7 +407,9 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
         refined = tuple(f"refined, {note}" for note in kept)
         if not hasattr(self, "statistics_"):
             return (self.method_, *refined)
-        return (*self.identifiability_.notes(), *refined)
+        told = getattr(self, "method_", "")
+        given_up = (told,) if "given up" in told else ()
+        return (*given_up, *self.identifiability_.notes(), *refined)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         if not hasattr(self, "symbolic_"):

@@ -5,11 +5,12 @@ import contextlib
 import io
 import re
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
 
-from discover.exceptions import DiscoverError
+from discover.exceptions import DataWarning, DiscoverError
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -33,7 +34,8 @@ def run(source, scope):
     """Run a block as a notebook would, and return what is printed."""
     *head, last = ast.parse(source).body
     out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with contextlib.redirect_stdout(out), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # some are shown on purpose
         try:
             exec(compile(ast.Module(head, []), "guide", "exec"), scope)
             value = evaluate(last, scope)
