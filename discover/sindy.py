@@ -547,8 +547,9 @@ class SINDy(_Sindy):
             del self.statistics_  # of an earlier fit by another method
         estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
         chosen = isinstance(self.method, str) and self.method == "auto"
-        joint = isinstance(estimate, JointEstimate)
-        failed = unexplained(estimate, runs) if chosen and joint else None
+        failed = None
+        if chosen and isinstance(estimate, JointEstimate):
+            failed = unexplained(estimate, runs)
         if failed is not None:
             warnings.warn(
                 f"SINDy: the joint fit was given up for the weak form: {failed}. Do the runs obey "
