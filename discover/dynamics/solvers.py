@@ -114,7 +114,7 @@ class Solver:
         return out
 
     def advance(self, x: FloatArray, t: float, dt: float) -> FloatArray:
-        """Return one state a step later; `x` is (history, *state) where there is a history."""
+        """Return one state a step later; `x` is ``(history, *state)`` where there is one."""
         return np.asarray(self.step(np.asarray(x)[None], np.array([t]), dt)[0])
 
     def steady(self, states: FloatArray) -> FloatArray:
