@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from discover.typing import FloatArray
 
-__all__ = ["ETDRK4", "kuramoto_sivashinsky", "wavenumbers"]
+__all__ = [
+    "ETDRK4",
+    "advance_modes",
+    "contour",
+    "etdrk4_weights",
+    "kuramoto_sivashinsky",
+    "wavenumbers",
+]
 
 ComplexArray = NDArray[np.complex128]
 _CONTOUR = 32  # points on a circle of radius 1; the integrand is periodic, so this is exact
@@ -38,6 +46,43 @@ def wavenumbers(shape: Sequence[int], lengths: Sequence[float]) -> list[FloatArr
         here = [-1 if a == axis else 1 for a in range(len(shape))]
         found.append(np.asarray(k, dtype=np.float64).reshape(here))
     return found
+
+
+def contour(symbol: NDArray[Any], h: float) -> ComplexArray:
+    """Return points on a circle around each ``h L``: means over them have no cancellation."""
+    points = np.exp(2j * np.pi * (np.arange(_CONTOUR) + 0.5) / _CONTOUR)
+    return np.asarray(h * symbol[..., None] + points)
+
+
+def etdrk4_weights(symbol: NDArray[Any], h: float) -> tuple[ComplexArray, ...]:
+    """Return the coefficients of a step: exponentials and phi functions of ``h L``."""
+    L, z = h * symbol, contour(symbol, h)
+    e = np.exp(z)
+    means = (
+        np.expm1(z / 2) / z,
+        (-4.0 - z + e * (4.0 - 3.0 * z + z**2)) / z**3,
+        2.0 * (2.0 + z + e * (z - 2.0)) / z**3,
+        (-4.0 - 3.0 * z - z**2 + e * (4.0 - z)) / z**3,
+    )
+    real = np.isrealobj(symbol)
+    phi = [h * (m.mean(axis=-1).real if real else m.mean(axis=-1)) for m in means]
+    return (np.exp(L), np.exp(L / 2), *phi)
+
+
+def advance_modes(
+    v: ComplexArray,
+    nonlinear: Callable[[ComplexArray], ComplexArray],
+    weights: tuple[ComplexArray, ...],
+) -> ComplexArray:
+    """Return Fourier coefficients one step later; weights as of :func:`etdrk4_weights`."""
+    E, E2, Q, f1, f2, f3 = weights
+    N0 = nonlinear(v)
+    half = E2 * v
+    a = half + Q * N0
+    Na = nonlinear(a)
+    Nb = nonlinear(half + Q * Na)
+    Nc = nonlinear(E2 * a + Q * (2.0 * Nb - N0))
+    return np.asarray(E * v + f1 * N0 + f2 * (Na + Nb) + f3 * Nc)
 
 
 class ETDRK4:
@@ -124,38 +169,20 @@ class ETDRK4:
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the states one step of length `dt` later, shape (..., n_states)."""
-        E, E2, Q, f1, f2, f3 = self._weights(float(dt))
         fields = self._fields(x)
-        v = self._transform(fields)
-        N0 = self.nonlinear(v, fields)
-        half = E2 * v
-        a = half + Q * N0
-        Na = self.nonlinear(a, self._field(a))
-        b = half + Q * Na
-        Nb = self.nonlinear(b, self._field(b))
-        c = E2 * a + Q * (2.0 * Nb - N0)
-        Nc = self.nonlinear(c, self._field(c))
-        v = E * v + f1 * N0 + f2 * (Na + Nb) + f3 * Nc
+        v = advance_modes(
+            self._transform(fields),
+            lambda modes: self.nonlinear(modes, self._field(modes)),
+            self._weights(float(dt)),
+        )
         return self._field(v).reshape(np.shape(x))
 
     def _weights(self, h: float) -> tuple[ComplexArray, ...]:
         """Return the coefficients of a step: exponentials and phi functions of ``h L``."""
         if h not in self._coefficients:
-            L = h * self.symbol
-            # averages over a circle around each h L: no cancellation near zero
-            z = L[..., None] + np.exp(2j * np.pi * (np.arange(_CONTOUR) + 0.5) / _CONTOUR)
-            e = np.exp(z)
-            means = (
-                np.expm1(z / 2) / z,
-                (-4.0 - z + e * (4.0 - 3.0 * z + z**2)) / z**3,
-                2.0 * (2.0 + z + e * (z - 2.0)) / z**3,
-                (-4.0 - 3.0 * z - z**2 + e * (4.0 - z)) / z**3,
-            )
-            real = np.isrealobj(self.symbol)
-            phi = [h * (m.mean(axis=-1).real if real else m.mean(axis=-1)) for m in means]
             if len(self._coefficients) > 8:
                 self._coefficients.clear()
-            self._coefficients[h] = (np.exp(L), np.exp(L / 2), *phi)
+            self._coefficients[h] = etdrk4_weights(self.symbol, h)
         return self._coefficients[h]
 
 

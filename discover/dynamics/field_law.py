@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from discover.dynamics.solvers import Solver
-from discover.libraries.termtable import TermTable
 from discover.observations.grid import Grid
 from discover.observations.jets import Jet, jet_rows
+from discover.problems.field_rows import product_degree
 from discover.symbolic.model import SymbolicModel
 from discover.typing import FloatArray
 
@@ -138,7 +138,7 @@ class FieldLaw:
     @cached_property
     def _fine(self) -> Grid:
         assert self._products is not None
-        degree = _degree(self._products.table)
+        degree = max(2, product_degree(self._products.table))
         shape = [(n * (degree + 1) + 1) // 2 for n in self.grid.shape]
         return self.grid.with_shape([s + s % 2 for s in shape])
 
@@ -196,15 +196,6 @@ class FieldLaw:
         d = self._nonlinear(end)
         inner = self._linear(half, moved + dt / 6.0 * (self._linear(half, a) + 2.0 * (b + c)))
         return self._to_values(inner + dt / 6.0 * d)
-
-
-def _degree(table: TermTable) -> int:
-    """Return how many inputs the largest product multiplies; 4 for other functions."""
-    most = 2
-    for term in range(table.n_terms):
-        factors = table.factors(term)
-        most = max(most, sum(p if n in table.inputs else 4 for n, p in factors.items()))
-    return most
 
 
 @dataclass(frozen=True, eq=False)

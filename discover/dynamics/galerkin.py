@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from discover.dynamics.etdrk4 import advance_modes, contour, etdrk4_weights
 from discover.dynamics.field_law import linear_form
 from discover.observations.grid import Grid
 from discover.observations.jets import Jet
@@ -17,7 +18,6 @@ from discover.typing import FloatArray
 __all__ = ["GalerkinFlow"]
 
 Modes = NDArray[np.complex128]
-_CONTOUR = 32  # points on the circle that the ETDRK4 weights are averaged over
 _TAYLOR = 4  # terms of the exponential of the products' tangent
 
 
@@ -98,26 +98,8 @@ class GalerkinFlow:
     def advance(self, rows: FloatArray, h: float) -> FloatArray:
         """Return the states one step later, shape (n, n_states)."""
         v = self.basis.complex(rows)
-        E, half, Q, f1, f2, f3 = self._weights(h)
-        n0 = self.nonlinear(v)
-        a = half * v + Q * n0
-        n1 = self.nonlinear(a)
-        n2 = self.nonlinear(half * v + Q * n1)
-        n3 = self.nonlinear(half * a + Q * (2 * n2 - n0))
-        return self.basis.coordinates(E * v + f1 * n0 + 2 * f2 * (n1 + n2) + f3 * n3)
-
-    def _weights(self, h: float) -> tuple[Modes, ...]:
-        z, circle = h * self.linear, self._circle(h)
-        e = np.exp(circle)
-        Q = h * ((np.exp(circle / 2) - 1) / circle).mean(axis=1)
-        f1 = h * ((-4 - circle + e * (4 - 3 * circle + circle**2)) / circle**3).mean(axis=1)
-        f2 = h * ((2 + circle + e * (circle - 2)) / circle**3).mean(axis=1)
-        f3 = h * ((-4 - 3 * circle - circle**2 + e * (4 - circle)) / circle**3).mean(axis=1)
-        return np.exp(z), np.exp(z / 2), Q, f1, f2, f3
-
-    def _circle(self, h: float) -> Modes:
-        points = np.exp(2j * np.pi * (np.arange(_CONTOUR) + 0.5) / _CONTOUR)
-        return np.asarray(h * self.linear[:, None] + points)
+        moved = advance_modes(v, self.nonlinear, etdrk4_weights(self.linear, h))
+        return self.basis.coordinates(moved)
 
     # -- tangents ------------------------------------------------------------------
 
@@ -192,6 +174,6 @@ class GalerkinFlow:
         -------
         ndarray of shape (n, n_states, n_terms)
         """
-        circle = self._circle(h)
+        circle = contour(self.linear, h)
         phi = h * ((np.exp(circle) - 1) / circle).mean(axis=1)
         return self.basis.rotated(phi, terms)
