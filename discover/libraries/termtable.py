@@ -342,7 +342,7 @@ class TermTableBuilder:
         if value is None or value != int(value) or abs(value) > LARGEST_EXPANDED_POWER:
             return self._binary("pow", base, exponent)
         if value < 0:
-            return self._binary("div", self.constant(1.0), self._repeated(base, int(-value)))
+            return self.binary("div", self.constant(1.0), self._repeated(base, int(-value)))
         return self._repeated(base, int(value))
 
     def _repeated(self, base: int, times: int) -> int:
