@@ -218,7 +218,7 @@ class AcrobotSwingup(WorldEnv):
     `upper_mass`, `lower_mass` m = 1 kg, `upper_length`, `lower_length` l = 1 m, `upper_centre`,
     `lower_centre` c = 0.5 m, `upper_inertia`, `lower_inertia` I = 1 kg m², `gravity` 9.8 m/s²,
     `max_torque` 1 N m, `dt` 0.05 s; `discrete`, a number of levels of the torque; `render_mode`,
-    None or "rgb_array".
+    None, "human" or "rgb_array".
 
     ## Sources
 

@@ -242,7 +242,7 @@ class CartPoleSwingup(WorldEnv):
     `cart_mass` M = 1 kg, `pole_mass` m = 0.1 kg, `pole_half_length` l = 0.5 m, `pole_inertia`
     I = 0.00942459 kg m² about its centre, `gravity` g = 9.81 m/s², `cart_damping` b = 0.0005 N s/m,
     `hinge_damping` c = 0.000002 N m s, `max_force` 10 N, `rail` 1.8 m, `dt` 0.01 s; `discrete`,
-    a number of levels of the force; `render_mode`, None or "rgb_array".
+    a number of levels of the force; `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

@@ -173,7 +173,7 @@ class ChemostatWashout(WorldEnv):
 
     `max_growth` 0.53 / h, `half_saturation` k = 0.12 g/l, `inhibition` i = 0.4545 l/g, `yield_`
     Y = 0.4, `feed` 4 g/l, `max_dilution` 0.6 / h, `washed_out` 0.001 g/l, `dt` 0.1 h; `discrete`,
-    a number of levels of the dilution; `render_mode`, None or "rgb_array".
+    a number of levels of the dilution; `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from discover_envs.canvas import Canvas
+from discover_envs.screen import Screen
 from discover_envs.world import World
 
 __all__ = ["WorldEnv", "WorldVectorEnv", "rollout"]
@@ -117,9 +118,10 @@ def _levels(owner: str, discrete: Any) -> np.ndarray:
     return np.linspace(-1.0, 1.0, int(discrete))
 
 
-def _checked_mode(owner: str, mode: str | None) -> str | None:
-    if mode not in (None, "rgb_array"):
-        raise ValueError(f"{owner}: render_mode must be None or 'rgb_array'; got {mode!r}.")
+def _checked_mode(owner: str, mode: str | None, known: Sequence[str]) -> str | None:
+    if mode is not None and mode not in known:
+        names = " or ".join(repr(one) for one in (None, *known))
+        raise ValueError(f"{owner}: render_mode must be {names}; got {mode!r}.")
     return mode
 
 
@@ -128,7 +130,8 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
 
     Parameters
     ----------
-    render_mode : {"rgb_array"}, optional
+    render_mode : {"human", "rgb_array"}, optional
+        In a window, after every step; or as an array, when asked.
     discrete : int, optional
         Offer this many equally spaced levels of each action instead of [-1, 1].
     **parameters : float or str
@@ -140,13 +143,14 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give every environment the frame rate of its own time step."""
         super().__init_subclass__(**kwargs)
-        cls.metadata = {"render_modes": ["rgb_array"], "render_fps": _frames(cls.world)}
+        cls.metadata = {"render_modes": ["human", "rgb_array"], "render_fps": _frames(cls.world)}
 
     def __init__(
         self, render_mode: str | None = None, discrete: int | None = None, **parameters: Any
     ) -> None:
         owner = type(self).__name__
-        self.render_mode = _checked_mode(owner, render_mode)
+        self.render_mode = _checked_mode(owner, render_mode, self.metadata["render_modes"])
+        self._screen = Screen(owner, self.metadata["render_fps"])
         self._members = _Members(owner, self.world, 1, parameters, discrete)
         self.observation_space = self._members.observation_space()
         self.action_space = self._members.action_space()
@@ -162,6 +166,11 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
         """A copy of the state of the world."""
         return self._members.states[0].copy()
 
+    @property
+    def action(self) -> np.ndarray:
+        """The action of the last step as it acted, in [-1, 1]."""
+        return np.clip(self._members.actions[0], -1.0, 1.0)
+
     def law(self) -> Any:
         """Return the true right-hand side as a SymbolicModel, or None where it has none."""
         return self.world.law(self.parameters)
@@ -176,17 +185,37 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
             self._members.fill(_FIRST, (self.np_random,))
             self._filled = True
         self._members.start(_FIRST, (self.np_random,), given)
+        self._show()
         return self._members.seen[0].copy(), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Take one step; an action outside [-1, 1] acts like the nearest one inside."""
         members = self._members
         members.move(action, (self.np_random,))
+        self._show()
         return members.seen[0].copy(), float(members.rewards[0]), bool(members.ended[0]), False, {}
 
     def render(self) -> np.ndarray | None:
-        """Return a picture of the state, shape (height, width, 3), uint8."""
-        return None if self.render_mode is None else self._members.picture(0)
+        """Return a picture of the state, shape (height, width, 3), uint8; or show it."""
+        if self.render_mode == "rgb_array":
+            return self._members.picture(0)
+        self._show()
+        return None
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self._screen.show(self._members.picture(0))
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._screen.close()
+
+
+def member_seeds(seed: int | Sequence[int | None] | None, count: int) -> Sequence[int | None]:
+    """Return the seed of each member of a batch."""
+    if isinstance(seed, Sequence):
+        return seed
+    return [None if seed is None else seed + m for m in range(count)]
 
 
 def _frames(world: World) -> int:
@@ -230,7 +259,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         mode = AutoresetMode(autoreset_mode)
         if mode is AutoresetMode.DISABLED:
             raise ValueError(f"{owner}: autoreset_mode must be NEXT_STEP or SAME_STEP.")
-        self.render_mode = _checked_mode(owner, render_mode)
+        self.render_mode = _checked_mode(owner, render_mode, ["rgb_array"])
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self._same_step = mode is AutoresetMode.SAME_STEP
         self.metadata = {
@@ -245,6 +274,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs: list[np.random.Generator] = []
         self._steps = np.zeros(num_envs, dtype=np.int64)
+        self._last_states = np.full_like(self._members.states, np.nan)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -255,6 +285,19 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
     def states(self) -> np.ndarray:
         """A copy of the states, shape (num_envs, n_states)."""
         return self._members.states.copy()
+
+    @property
+    def actions(self) -> np.ndarray:
+        """Actions of the last step as they acted, in [-1, 1], shape (num_envs, n_actions)."""
+        return np.clip(self._members.actions, -1.0, 1.0)
+
+    @property
+    def last_states(self) -> np.ndarray:
+        """A copy of the last states of the episodes that ended last, shape (num_envs, n_states).
+
+        SAME_STEP keeps them here, since a new episode takes their place at once.
+        """
+        return self._last_states.copy()
 
     def law(self) -> Any:
         """Return the true right-hand side as a SymbolicModel, or None where it has none."""
@@ -277,14 +320,8 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
     def _seed(self, seed: int | Sequence[int | None] | None) -> None:
         if seed is None and self._rngs:
             return
-        first = seed[0] if isinstance(seed, Sequence) else seed
-        super().reset(seed=first)
-        if seed is None:
-            seeds: Sequence[int | None] = [None] * self.num_envs
-        elif isinstance(seed, Sequence):
-            seeds = seed
-        else:
-            seeds = [seed + m for m in range(self.num_envs)]
+        seeds = member_seeds(seed, self.num_envs)
+        super().reset(seed=seeds[0])
         if len(seeds) != self.num_envs:
             raise ValueError(
                 f"{type(self).__name__}: seed must be one number or {self.num_envs} of them; got "
@@ -297,29 +334,37 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self, actions: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step with every member."""
+        return self.hold(actions, 1)
+
+    def hold(
+        self, actions: Any, n_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Take several steps with the same actions, or fewer where an episode ends before.
+
+        Returns what `step` does; the rewards are summed.
+        """
         members = self._members
         if not self._rngs:
             raise gymnasium.error.ResetNeeded(f"{type(self).__name__}: call reset before step.")
-        members.move(actions, self._rngs)
-        self._steps += 1
-        terminated = members.ended.copy()
-        if self.max_episode_steps is None:
-            truncated = np.zeros(self.num_envs, dtype=bool)
-        else:
-            truncated = self._steps >= self.max_episode_steps
+        waiting = np.flatnonzero(members.idle)
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros((2, self.num_envs), dtype=bool)
+        for _ in range(n_steps):
+            members.move(actions, self._rngs)
+            rewards += members.rewards
+            terminated |= members.ended
+            self._steps += ~members.idle
+            if self.max_episode_steps is not None:
+                truncated |= ~members.idle & (self._steps >= self.max_episode_steps)
+            members.idle |= terminated | truncated
         info: dict[str, Any] = {}
         if self._same_step:
+            members.idle[:] = False
             self._restart_now(terminated | truncated, info)
-        else:
-            self._restart_idle(truncated)
-            members.idle[:] = terminated | truncated
-        return members.seen.copy(), members.rewards.copy(), terminated, truncated, info
-
-    def _restart_idle(self, truncated: np.ndarray) -> None:
-        which = np.flatnonzero(self._members.idle)
-        if which.size:
-            self._restart(which)
-            truncated[which] = False
+        elif waiting.size:
+            self._restart(waiting)
+            members.idle[waiting] = False
+        return members.seen.copy(), rewards, terminated, truncated, info
 
     def _restart_now(self, done: np.ndarray, info: dict[str, Any]) -> None:
         which = np.flatnonzero(done)
@@ -328,6 +373,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         final = np.full(self.num_envs, None, dtype=object)
         for m in which:
             final[m] = self._members.seen[m].copy()
+        self._last_states[which] = self._members.states[which]
         self._restart(which)
         info |= {"final_obs": final, "_final_obs": done.copy()}
         info |= {"final_info": {}, "_final_info": done.copy()}

@@ -188,7 +188,7 @@ class FisheryTippingPoint(WorldEnv):
 
     `r` 2, `K` 8, `C` 5, `sigma` 0.05, `x0` 10, `extinct` 0.001, and `a` 1.6, `b` 0.8, `q` 3 for the
     models that have them; `growth`, a name from the table; `discrete`, a number of levels of the
-    quota; `render_mode`, None or "rgb_array".
+    quota; `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

@@ -154,7 +154,7 @@ class LorenzControl(WorldEnv):
     ## Arguments
 
     `sigma` 10, `rho` 28, `beta` 8/3, `max_force` F = 50, `dt` 0.01; `discrete`, a number of levels
-    of the force; `render_mode`, None or "rgb_array".
+    of the force; `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

@@ -160,7 +160,7 @@ class Lorenz96Control(WorldEnv):
     ## Arguments
 
     `forcing` F = 8, `max_force` 5, `dt` 0.05; `discrete`, a number of levels of each force;
-    `render_mode`, None or "rgb_array".
+    `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

@@ -159,8 +159,8 @@ class PendulumSwingup(WorldEnv):
     ## Arguments
 
     `mass` m = 1 kg, `length` l = 1 m, `gravity` g = 10 m/s², `max_torque` 2 N m, `max_speed`
-    8 rad/s, `dt` 0.05 s; `discrete`, a number of levels of the torque; `render_mode`, None or
-    "rgb_array".
+    8 rad/s, `dt` 0.05 s; `discrete`, a number of levels of the torque; `render_mode`, None,
+    "human" or "rgb_array".
 
     ## Sources
 

@@ -174,7 +174,7 @@ class CylinderWakeMeanField(WorldEnv):
 
     `growth` $\mu$ = 0.1, `frequency` $\omega$ = 1, `saturation` A = 0.1, `relaxation`
     $\lambda$ = 10, `max_forcing` F = 0.1, `phase` $\varphi$ = pi/2, `dt` 0.1; `discrete`, a number
-    of levels of the rotation; `render_mode`, None or "rgb_array".
+    of levels of the rotation; `render_mode`, None, "human" or "rgb_array".
 
     ## Sources
 

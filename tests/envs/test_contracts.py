@@ -16,6 +16,12 @@ NAMES = tuple(discover_envs.ENVIRONMENTS)
 every = pytest.mark.parametrize("name", NAMES)
 
 
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Show pictures as fast as they come."""
+    monkeypatch.setattr("discover_envs.screen.Screen._wait", lambda screen: None)
+
+
 def make(name, **options):
     return gymnasium.make(f"discover/{name}-v0", **options)
 
@@ -40,7 +46,7 @@ def stepped(env, actions, seed):
 
 @pytest.mark.parametrize("options", [{}, {"discrete": 3}], ids=["continuous", "discrete"])
 @every
-def test_gymnasium_accepts_it(name, options):
+def test_both_libraries_accept_it_and_complain_of_nothing_but_unbounded_observations(name, options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(make(name, render_mode="rgb_array", **options).unwrapped)
@@ -50,13 +56,10 @@ def test_gymnasium_accepts_it(name, options):
         "observation space maximum value is inf",
     )
     assert not [line for line in text if not any(known in line for known in unbounded)]
-
-
-@pytest.mark.parametrize("options", [{}, {"discrete": 3}], ids=["continuous", "discrete"])
-@every
-def test_stable_baselines_accepts_it(name, options):
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
-    checker.check_env(make(name, **options))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(make(name, render_mode="rgb_array", **options))
 
 
 @pytest.mark.parametrize("options", [{}, {"discrete": 4}], ids=["continuous", "discrete"])
@@ -192,3 +195,25 @@ def test_a_picture_shows_something_and_follows_the_state(name):
     assert before.shape == (300, 400, 3)
     assert (before != 255).any()
     assert (before != env.render()).any()
+
+
+@every
+def test_a_window_shows_every_step_and_closes(name):
+    pygame = pytest.importorskip("pygame")
+    env = make(name, render_mode="human").unwrapped
+    twin = make(name, render_mode="rgb_array").unwrapped
+    actions = [env.action_space.sample() for _ in range(3)]
+    env.reset(seed=2), twin.reset(seed=2)
+    for action in actions:
+        env.step(action), twin.step(action)
+        shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+        np.testing.assert_array_equal(shown, twin.render())
+    assert env.render() is None
+    env.close()
+    assert not pygame.display.get_init()
+    env.close()
+
+
+def test_an_unknown_way_to_render_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="render_mode must be None or 'human' or 'rgb_array'"):
+        discover_envs.pendulum.PendulumSwingup(render_mode="ansi")
