@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from discover import Axis, Field, Grid, ModelErrorDiscovery, SymbolicModel
+from discover import (
+    Axis,
+    EnsembleKalmanFilter,
+    Field,
+    Grid,
+    ModelErrorDiscovery,
+    SymbolicModel,
+)
 from discover.dynamics.field_law import FieldLaw
 from discover.dynamics.galerkin import GalerkinFlow
 from discover.exceptions import DataError
@@ -348,6 +355,64 @@ def test_a_wrong_parameter_of_an_ordinary_differential_equation(lorenz_run, nois
     assert found.error_.term_names[place[1]] == "x0"
     assert place[0] == 1
     assert found.error_.coefficients[1, place[1]] == pytest.approx(3.0, abs=1e-3 + 3 * noise)
+
+
+def noisy_lorenz(lorenz_run, noise=0.02):
+    X = lorenz_run[:1200:8]
+    return X + noise * X.std(axis=0) * np.random.default_rng(0).standard_normal(X.shape)
+
+
+def test_the_plain_cycle_finds_a_term_when_the_filter_distrusts_the_model(lorenz_run):
+    wary = EnsembleKalmanFilter("etkf", 20, model_noise=1.0, random_state=0)
+    found = ModelErrorDiscovery(WrongLorenz(), vectorized=True, filter=wary).fit(
+        noisy_lorenz(lorenz_run), 0.04
+    )
+    assert [tuple(p) for p in np.argwhere(found.error_.support)] == [(1, 1)]
+    assert found.error_.coefficients[1, 1] == pytest.approx(3.0, rel=0.05)
+    before, after = found.innovations_
+    assert before > 3.0
+    assert after < 1.0
+    assert not hasattr(found, "series_")
+
+
+def test_the_plain_cycle_believes_the_wrong_model(truth):
+    """Sixty noisy states, from which the joint smoother finds the one term."""
+    field = series(truth, 0.1, 10)
+    law = as_law(CASES["half the diffusion"])
+    cycled = ModelErrorDiscovery(
+        law, TERMS, filter=EnsembleKalmanFilter("etkf", 40), random_state=0
+    ).fit(field)
+    joint = ModelErrorDiscovery(law, TERMS).fit(field)
+    check(joint.error_, "half the diffusion", 0.05)
+    assert joint.innovations_.after < 2.0
+    assert cycled.innovations_.after > 5.0  # and it says so
+    assert "lost the observations" in cycled.notes_[0]
+    off = abs(found_terms(cycled.error_).get("u_xx", 0.0) + 0.5)
+    assert off > 0.1
+    again = ModelErrorDiscovery(
+        law, TERMS, filter=EnsembleKalmanFilter("etkf", 40), random_state=0
+    ).fit(field)
+    assert np.array_equal(again.error_.coefficients, cycled.error_.coefficients)
+
+
+def test_a_filter_is_no_word_and_bursts_are_not_cycled(truth):
+    with pytest.raises(TypeError, match="filter must be an EnsembleKalmanFilter"):
+        ModelErrorDiscovery(lambda u, t, dt: u, filter="etkf").fit(triples(truth))
+    law, field = as_law(CASES["no advection"]), triples(truth, 0.01)
+    plain = ModelErrorDiscovery(law, random_state=0).fit(field)
+    filtered = ModelErrorDiscovery(law, filter=EnsembleKalmanFilter(), random_state=0).fit(field)
+    assert np.array_equal(plain.error_.coefficients, filtered.error_.coefficients)
+    assert "not cycled" in filtered.notes_[-1]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_innovations_of_bursts_are_in_units_of_their_error(truth, noise):
+    found = ModelErrorDiscovery(as_law(CASES["no advection"]), random_state=0).fit(
+        triples(truth, noise)
+    )
+    assert found.innovations_.before > 3.0
+    assert found.innovations_.after == pytest.approx(1.0, abs=0.1) or not noise
+    assert found.innovations_.after < 1.1
 
 
 def test_bursts_of_states(lorenz_run):

@@ -13,9 +13,10 @@ from discover.dynamics.valid_time import valid_prediction_time
 from discover.exceptions import SimulationError
 from discover.typing import FloatArray
 
-__all__ = ["ForecastComparison", "blows_up", "compare_forecasts", "follow"]
+__all__ = ["ForecastComparison", "blows_up", "compare_forecasts", "follow", "warn_of_blow_up"]
 
 Step = Callable[..., Any]
+_TRIAL_STEPS = 400  # over which a corrected solver must not blow up
 _BEYOND = 10.0  # times the largest state of the start: an orbit out there has left for good
 
 
@@ -63,6 +64,38 @@ def follow(
 def blows_up(run: FloatArray) -> bool:
     """Whether a run leaves the neighbourhood of its start, ten times its largest state."""
     return not bool(np.isfinite(run).all() and np.abs(run).max() <= _BEYOND * np.abs(run[0]).max())
+
+
+def warn_of_blow_up(
+    base: Step, corrected: Step, state: FloatArray, dt: float, history: int = 1
+) -> str:
+    """Run two laws on from a state; say if the second blows up and the first does not.
+
+    Parameters
+    ----------
+    base, corrected : callable
+        ``step(x, t, dt)``.
+    state : ndarray
+    dt : float
+    history : int, default=1
+        How many states a step takes; the past is taken to be constant.
+
+    Returns
+    -------
+    str
+        Empty where there is nothing to say.
+    """
+    past = np.repeat(state[None], history, axis=0)
+    times = np.linspace(0.0, dt * _TRIAL_STEPS, _TRIAL_STEPS + 1)
+    run = follow(corrected, past, times, dt, history)
+    if not blows_up(run) or blows_up(follow(base, past, times, dt, history)):
+        return ""
+    lost = int(np.argmin(np.isfinite(run.reshape(len(times), -1)).all(axis=1)))
+    when = times[lost] if lost else times[-1]
+    return (
+        f"the corrected solver blows up within {when:.3g} time units of the last state, at "
+        f"steps of {dt:.3g}; the solver alone does not: what fits need not run"
+    )
 
 
 @dataclass(frozen=True, eq=False)

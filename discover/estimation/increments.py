@@ -64,6 +64,7 @@ class Increments:
 class IncrementSource(Protocol):
     """Bursts of states against a solver, whatever the states are."""
 
+    bursts: Bursts
     is_clean: bool
     noise_variance: FloatArray  # of the observations, per component
 

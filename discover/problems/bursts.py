@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from discover.exceptions import DataError
 from discover.typing import FloatArray
 
-__all__ = ["Bursts", "second_difference_variance"]
+__all__ = ["FEWEST_TIMES", "Bursts", "second_difference_variance"]
+
+FEWEST_TIMES = 6  # of a series; shorter stretches are taken for a burst
 
 #: closed Newton-Cotes weights of two, three, four and five evenly spaced states
 _QUADRATURE = {
@@ -57,6 +60,35 @@ class Bursts:
                 "Bursts: the states of all bursts must be evenly spaced by the same step; the "
                 f"steps run from {gaps.min():.6g} to {gaps.max():.6g}."
             )
+
+    @classmethod
+    def of_one_length(
+        cls, values: Sequence[FloatArray], times: Sequence[FloatArray]
+    ) -> tuple[Bursts, int]:
+        """Return bursts of one length, and how many states do not fit in.
+
+        The information of a slope grows with the square of its span, so many pairs outweigh
+        few triples, but one pair does not cost all triples their third state.
+
+        Parameters
+        ----------
+        values : sequence of ndarray of shape ``(m, *state)``
+            Stretches of any lengths.
+        times : sequence of ndarray of shape (m,)
+        """
+        lengths = np.array([len(t) for t in times])
+        worth = {m: int(np.sum(lengths >= m)) * (m - 1) ** 2 for m in range(2, FEWEST_TIMES)}
+        m = max(worth, key=lambda size: (worth[size], size))
+        if not worth[m]:
+            raise DataError(
+                "ModelErrorDiscovery: a slope needs two states in quick succession; every state "
+                "is alone. Observe pairs, or a series of evenly spaced states."
+            )
+        chosen = [i for i, n in enumerate(lengths) if n >= m]
+        when = np.array([times[i][:m] for i in chosen])
+        states = np.array([values[i][:m] for i in chosen])
+        bursts = cls(states, when, float(np.median(np.diff(when, axis=1))))
+        return bursts, int(lengths.sum()) - m * len(chosen)
 
     def __len__(self) -> int:
         """Return the number of bursts."""

@@ -1,0 +1,428 @@
+"""ModelErrorDiscovery: what somebody's solver gets wrong, as a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from discover.assimilation import EnsembleKalmanFilter
+from discover.dynamics.field_law import CorrectedSolver, FieldLaw
+from discover.dynamics.forecasts import ForecastComparison, compare_forecasts, warn_of_blow_up
+from discover.dynamics.solvers import Solver
+from discover.estimation.increments import resampled
+from discover.exceptions import DataError
+from discover.libraries import FeatureLibrary, JetLibrary, PolynomialLibrary, SymbolicLibrary
+from discover.libraries.jets import offered_jets
+from discover.libraries.termtable import TermTableBuilder
+from discover.medida.answer import ErrorFit, Innovations
+from discover.medida.fields import FieldQuestion
+from discover.medida.states import StateQuestion
+from discover.observations import Trajectory, as_trajectories
+from discover.observations.field import Field
+from discover.observations.grid import Axis, Grid
+from discover.problems.field_rows import Auxiliary, FieldTerms
+from discover.regression import (
+    IdentifiabilityReport,
+    RelevanceVectorRegressor,
+    SparseRegressor,
+)
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["ModelErrorDiscovery"]
+
+
+class ModelErrorDiscovery(BaseEstimator):
+    """Find the terms that a solver lacks, or has wrong, from observations.
+
+    Parameters
+    ----------
+    dynamics : Dynamics or callable
+        The solver under test: ``step(x, t, dt)``, or an object with ``step`` or ``rhs``
+        (a law of this package is one: then its equation is repaired).
+    library : FeatureLibrary or str, optional
+        Candidate terms of the error. For fields over jets, ``"u*u_x, u_xx, u_xxxx"``; by
+        default powers up to 4, alone and times one derivative of order up to 4. For
+        states of ordinary differential equations by default polynomials of degree 2.
+    regressor : SparseRegressor, optional
+        By default :class:`RelevanceVectorRegressor`: nothing is set by hand.
+    filter : EnsembleKalmanFilter, optional
+        Explain a series by the plain cycle instead of the joint smoother: assimilate with
+        the solver, regress on the increments, correct, repeat. It is there for comparison:
+        the analyses believe the wrong model, and so do the terms. Bursts are not cycled.
+    history : int, default=1
+        How many past states a step of the solver needs; it then receives `x` of shape
+        ``(history, *state)``, oldest first.
+    vectorized : bool, default=False
+        Whether the solver steps many states, shape ``(n, *state)``, at once.
+    fixed_step : float, optional
+        The only step the solver can take. Its discretisation error is then part of the
+        error that is found.
+    solver_dt : float, optional
+        Step at which the solver is run between the observations of a series; by default
+        the step of the trajectory's time grid.
+    grid : Axis, Grid or sequence of Axis, optional
+        On which the solver works, where that is finer than that of the observations.
+    noise_std : float, optional
+        Of the observations, in their units; by default estimated.
+    climatology : Field, optional
+        A complete record of the same system: its spectrum and time scales guide the
+        interpolation of snapshots that are observed at few points.
+    auxiliary : callable, optional
+        ``auxiliary(fields, grid)`` takes and returns fields by name; jets of what it
+        returns (a stream function, say) may be used by the library.
+    random_state : int, Generator or None, default=None
+
+    Attributes
+    ----------
+    error_ : SymbolicModel
+        Truth minus solver: what must be added to the solver's tendency.
+    corrected_ : CorrectedSolver
+        Solver and error as one law, to integrate and to assimilate with.
+    estimate_ : Estimate
+    noise_std_ : ndarray of shape (n_components,)
+    series_ : SeriesFit
+        The joint smoother's answer; only where a series was observed.
+    cycle_ : CycleFit
+        The plain cycle's answer; only with `filter` and a series.
+    identifiability_ : IdentifiabilityReport
+        Rival errors, nearly dependent terms; made when first asked for.
+    innovations_ : Innovations
+        How well solver and corrected solver explain the observations: mean square of what
+        every observation of a series (the slope of every burst) adds to what was
+        expected, in units of its standard deviation. Made when first asked for.
+    stability_ : str
+        Empty, or a warning that the correction makes the run blow up; made when first
+        asked for.
+    notes_ : tuple of str
+        What was found out about data and solver on the way.
+
+    Notes
+    -----
+    For bursts the method of Mojgani, Chattopadhyay and Hassanzadeh, Chaos 32, 061105
+    (2022), with the residual placed to second order in time, the solver's tendency freed
+    of its truncation error, and the regression done on resolved waves (the weak form in
+    space). For series the trajectory and the coefficients are estimated together (weak
+    constraint 4D-Var with the states integrated out): cycling assimilation and regression
+    instead believes the wrong model.
+
+    Examples
+    --------
+    An oscillator whose solver forgot the friction:
+
+    >>> import numpy as np
+    >>> t = np.linspace(0, 20, 200)
+    >>> X = np.exp(-0.05 * t)[:, None] * np.column_stack([np.cos(t), -np.sin(t)])
+    >>> X += 0.01 * np.random.default_rng(0).standard_normal(X.shape)
+    >>> class Oscillator:
+    ...     def rhs(self, x, t):
+    ...         return np.array([x[1], -x[0]])
+    >>> found = ModelErrorDiscovery(Oscillator(), "x0, x1").fit(X, t)
+    >>> found.error_.equations()
+    ["x0' = -0.0...x0", "x1' = -0.0...x1"]
+    """
+
+    def __init__(
+        self,
+        dynamics: Any,
+        library: FeatureLibrary | str | None = None,
+        regressor: SparseRegressor | None = None,
+        *,
+        filter: EnsembleKalmanFilter | None = None,
+        history: int = 1,
+        vectorized: bool = False,
+        fixed_step: float | None = None,
+        solver_dt: float | None = None,
+        grid: Axis | Grid | Sequence[Axis] | None = None,
+        noise_std: float | None = None,
+        climatology: Field | None = None,
+        auxiliary: Auxiliary | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.dynamics = dynamics
+        self.library = library
+        self.regressor = regressor
+        self.filter = filter
+        self.history = history
+        self.vectorized = vectorized
+        self.fixed_step = fixed_step
+        self.solver_dt = solver_dt
+        self.grid = grid
+        self.noise_std = noise_std
+        self.climatology = climatology
+        self.auxiliary = auxiliary
+        self.random_state = random_state
+
+    def fit(self, observations: Any, t: Any = None) -> Self:
+        """Find the error.
+
+        Parameters
+        ----------
+        observations : Field, Trajectory, table, array-like or list of runs
+            Bursts of two to five states in quick succession, the bursts as far apart as
+            you like; or a series.
+        t : float or array-like of shape (n_samples,), optional
+            Times, where the observations do not carry them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If the observations cannot be used.
+        """
+        _check_filter(self.filter)
+        for name in ("series_", "cycle_", "identifiability_", "innovations_", "stability_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
+        if isinstance(observations, Field):
+            return self._fit_fields([observations])
+        if isinstance(observations, list | tuple) and any(
+            isinstance(f, Field) for f in observations
+        ):
+            return self._fit_fields(_alike(observations))
+        return self._fit_runs(as_trajectories(observations, t, None, owner="ModelErrorDiscovery"))
+
+    def _fit_fields(self, fields: Sequence[Field]) -> Self:
+        field, law = fields[0], self.dynamics
+        _refuse_open(field.grid)
+        self.grid_ = _as_grid(_given_grid(self.grid, law), field.grid)
+        if isinstance(law, SymbolicModel) and law.kind == "direct":
+            law = FieldLaw(law, self.grid_, field.names, self.auxiliary)
+        self.solver_ = self._as_solver(law)
+        self.terms_ = self._field_terms(field)
+        known = self._known_terms()
+        self._learn(
+            FieldQuestion(
+                self.solver_, self.grid_, self.terms_, self._a_regressor(),
+                self.fixed_step or self.solver_dt, self.noise_std, self.climatology, known,
+                self.filter, np.random.default_rng(self.random_state),
+            ).ask(fields)
+        )  # fmt: skip
+        table, estimate = self.terms_.table, self.estimate_
+        self.error_ = SymbolicModel(
+            table, estimate.coefficients, table.inputs,
+            target_names=[f"{name}_t" for name in field.names], kind="direct",
+            support=estimate.support, covariance=estimate.covariance,
+        )  # fmt: skip
+        error = FieldLaw(self.error_.pruned(), self.grid_, field.names, self.auxiliary)
+        self.corrected_ = CorrectedSolver(self.solver_, error, self._fit.dt)
+        return self
+
+    def _fit_runs(self, runs: Sequence[Trajectory]) -> Self:
+        names = runs[0].state_names
+        self.solver_ = self._as_solver(self.dynamics)
+        library = _as_library(self.library, PolynomialLibrary(2)).fit_names(names)
+        self.library_, table = library, library.table_
+        self._learn(
+            StateQuestion(
+                self.solver_,
+                table,
+                self._a_regressor(),
+                self.noise_std,
+                self.filter,
+                np.random.default_rng(self.random_state),
+            ).ask(runs)
+        )
+        estimate = self.estimate_
+        self.error_ = SymbolicModel(
+            table, estimate.coefficients, names, support=estimate.support,
+            covariance=estimate.covariance,
+        )  # fmt: skip
+        self.corrected_ = CorrectedSolver(self.solver_, self.error_, self._fit.dt)
+        return self
+
+    def _a_regressor(self) -> SparseRegressor:
+        given = RelevanceVectorRegressor() if self.regressor is None else self.regressor
+        regressor: SparseRegressor = clone(given)
+        return regressor
+
+    def _as_solver(self, dynamics: Any) -> Solver:
+        many = self.vectorized or isinstance(dynamics, SymbolicModel)
+        return Solver(dynamics, self.history, many, self.fixed_step)
+
+    def _field_terms(self, field: Field) -> FieldTerms:
+        """Return the candidate terms over the jets that they need."""
+        library = _as_library(self.library, JetLibrary())
+        names = list(field.names)
+        if self.auxiliary is not None:
+            sample = {n: field.component(n)[:1] for n in field.names}
+            names += list(self.auxiliary(sample, field.grid))
+        table = library.build(offered_jets(library, names, field.grid.names))
+        self.library_ = library
+        return FieldTerms(table.select(range(table.n_terms)), field.names, self.auxiliary)
+
+    def _known_terms(self) -> FloatArray | None:
+        """Return the coefficients of a solver that is a law, over terms that include its own."""
+        law = self.dynamics
+        model = law.model if isinstance(law, FieldLaw) else law
+        if not isinstance(model, SymbolicModel) or model.kind != "direct":
+            return None
+        mine = model.pruned()
+        inputs = list(dict.fromkeys([*self.terms_.table.inputs, *mine.table.inputs]))
+        builder = TermTableBuilder(inputs)
+        tables = (self.terms_.table, mine.table)
+        table = builder.table(
+            [s for table in tables for s in builder.copy(table, table.outputs.tolist())]
+        )
+        self.terms_ = replace(self.terms_, table=table)
+        known = np.zeros(table.n_terms)
+        for value, name in zip(mine.coefficients[0], mine.term_names, strict=True):
+            known[table.names.index(name)] = value
+        return known
+
+    def _learn(self, found: ErrorFit) -> None:
+        self._fit = found
+        self.estimate_, self.notes_ = found.estimate, found.notes
+        self.noise_std_ = np.sqrt(found.noise_variance)
+        if found.series is not None:
+            self.series_ = found.series
+        if found.cycle is not None:
+            self.cycle_ = found.cycle
+
+    # -- what the correction is worth --------------------------------------------------
+
+    @cached_property
+    def identifiability_(self) -> IdentifiabilityReport:
+        """What these data can and cannot tell apart."""
+        check_is_fitted(self, "error_")
+        return self._fit.identifiability()
+
+    @cached_property
+    def innovations_(self) -> Innovations:
+        """How well solver and corrected solver explain the observations."""
+        check_is_fitted(self, "error_")
+        return self._fit.explain()
+
+    @cached_property
+    def stability_(self) -> str:
+        """Empty, or a warning that the correction makes the run blow up."""
+        check_is_fitted(self, "error_")
+        return warn_of_blow_up(
+            self.solver_.advance, self.corrected_.step, self._fit.last, self._longest_step,
+            self.history,
+        )  # fmt: skip
+
+    @property
+    def _longest_step(self) -> float:
+        return self.fixed_step or self.solver_dt or self._fit.dt
+
+    def forecast(
+        self, truth: Any, t: Any = None, *, dt: float | None = None, threshold: float = 0.4
+    ) -> ForecastComparison:
+        """Run solver and corrected solver from the start of a record, and compare.
+
+        Parameters
+        ----------
+        truth : Field, Trajectory, table or array-like
+            A complete record; its first state is the start.
+        t : float or array-like of shape (n_samples,), optional
+        dt : float, optional
+            Longest step of the solver; by default `fixed_step`, `solver_dt`, or the step of
+            the fit.
+        threshold : float, default=0.4
+            Of the valid prediction time, in standard deviations of the truth.
+
+        Returns
+        -------
+        ForecastComparison
+        """
+        check_is_fitted(self, "error_")
+        if isinstance(truth, Field):
+            states, times, complete = truth.values, truth.times, truth.is_complete
+            states = resampled(truth.grid, states, self.grid_.shape) if complete else states
+            states = states[..., 0] if states.shape[-1] == 1 else states
+        else:
+            (run,) = as_trajectories(truth, t, None, owner="ModelErrorDiscovery")
+            states, times, complete = run.states, run.times, bool(run.complete.all())
+        if not complete:
+            raise DataError("ModelErrorDiscovery: a record to forecast must be complete; got NaN.")
+        return compare_forecasts(
+            self.solver_.advance, self.corrected_.step, states, times, dt or self._longest_step,
+            history=self.history, threshold=threshold,
+            n_axes=len(self.grid_.axes) if isinstance(truth, Field) else 0,
+        )  # fmt: skip
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Return the error once it is found, else the parameters."""
+        if not hasattr(self, "error_"):
+            return str(super().__repr__(N_CHAR_MAX))
+        said = [self.stability_] if self.stability_ else []
+        return "missing:\n" + repr(self.error_) + "".join(f"\n({line})" for line in said)
+
+
+def _check_filter(given: Any) -> None:
+    if given is not None and not isinstance(given, EnsembleKalmanFilter):
+        raise TypeError(
+            "ModelErrorDiscovery: filter must be an EnsembleKalmanFilter, or None for the joint "
+            f"smoother; got {given!r}."
+        )
+
+
+def _as_library(given: Any, default: FeatureLibrary) -> FeatureLibrary:
+    library = default if given is None else given
+    if isinstance(library, str):
+        return SymbolicLibrary(library)
+    if not isinstance(library, FeatureLibrary):
+        raise TypeError(
+            f"ModelErrorDiscovery: library must be a FeatureLibrary or text; got {given!r}."
+        )
+    copy: FeatureLibrary = clone(library)
+    return copy
+
+
+def _given_grid(given: Any, law: Any) -> Any:
+    """Return the grid of the solver: as given, else that of a law of this package."""
+    return law.grid if given is None and isinstance(law, FieldLaw) else given
+
+
+def _as_grid(given: Any, observed: Grid) -> Grid:
+    if given is None:
+        return observed
+    grid = (
+        given if isinstance(given, Grid) else Grid((given,) if isinstance(given, Axis) else given)
+    )
+    same = grid.names == observed.names and np.allclose(
+        [a.length for a in grid.axes], [a.length for a in observed.axes]
+    )
+    if not same:
+        raise DataError(
+            "ModelErrorDiscovery: grid must be of the same box as the observations; got "
+            f"{[(a.name, a.length) for a in grid.axes]} for "
+            f"{[(a.name, a.length) for a in observed.axes]}."
+        )
+    return grid
+
+
+def _refuse_open(grid: Grid) -> None:
+    for axis in grid.axes:
+        if not axis.periodic:
+            raise DataError(
+                f"ModelErrorDiscovery: axis {axis.name!r} is open; the weak form in space needs "
+                "periodic axes so far."
+            )
+
+
+def _alike(fields: Sequence[Any]) -> list[Field]:
+    """Return fields that share grid and components."""
+    first = fields[0]
+    for number, field in enumerate(fields):
+        if not isinstance(field, Field):
+            raise DataError(
+                f"ModelErrorDiscovery: observations must all be fields; number {number} is a "
+                f"{type(field).__name__}."
+            )
+        same = field.names == first.names and field.grid.shape == first.grid.shape
+        if not same or field.grid.names != first.grid.names:
+            raise DataError(
+                "ModelErrorDiscovery: all fields must have the grid and the components of the "
+                f"first, {first!r}; got {field!r}."
+            )
+    return list(fields)

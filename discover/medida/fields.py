@@ -1,0 +1,170 @@
+"""What a solver of a partial differential equation gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from discover.assimilation import EnsembleKalmanFilter
+from discover.dynamics.solver_flow import SolverFlow, SolverTangents
+from discover.dynamics.solvers import Solver
+from discover.estimation.field_series import FieldSeries
+from discover.estimation.increments import FieldIncrements, resampled
+from discover.estimation.point_series import TIMED
+from discover.estimation.series import Flow, Series, fit_series
+from discover.exceptions import DataError
+from discover.medida.answer import ErrorFit, Innovations, explain_series, fit_bursts
+from discover.medida.cycle import run_cycle
+from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
+from discover.observations.field import Field
+from discover.observations.grid import Grid
+from discover.problems.bursts import Bursts
+from discover.problems.field_rows import FieldTerms
+from discover.regression import SparseRegressor
+from discover.typing import FloatArray
+
+__all__ = ["FieldQuestion"]
+
+
+@dataclass(frozen=True, eq=False)
+class FieldQuestion:
+    """Which terms, added to a solver, explain snapshots of a periodic field.
+
+    Parameters
+    ----------
+    solver : Solver
+    grid : Grid
+        On which the solver works.
+    terms : FieldTerms
+        Candidates.
+    regressor : SparseRegressor
+    step : float, optional
+        Of the solver between the observations of a series.
+    noise_std : float, optional
+    climatology : Field, optional
+    known : ndarray of shape (n_terms,), optional
+        Coefficients of a solver that is a law of one component, over `terms`, which then
+        include its own: of a series the whole law is sought.
+    filter : EnsembleKalmanFilter, optional
+        For the plain cycle instead of the joint smoother.
+    rng : numpy.random.Generator
+    """
+
+    solver: Solver
+    grid: Grid
+    terms: FieldTerms
+    regressor: SparseRegressor
+    step: float | None
+    noise_std: float | None
+    climatology: Field | None
+    known: FloatArray | None
+    filter: EnsembleKalmanFilter | None
+    rng: np.random.Generator
+
+    def ask(self, fields: Sequence[Field]) -> ErrorFit:
+        """Return the error that records of one field show."""
+        parts = [f.select(group) for f in fields for group in f.bursts()]
+        series, left_out = part(parts)
+        if series:
+            found = self._of_series(series)
+        else:
+            if not all(p.is_complete for p in parts):
+                raise DataError(
+                    "ModelErrorDiscovery: bursts must be observed at every grid point; got NaN. "
+                    "Leave out the incomplete snapshots."
+                )
+            bursts, left_out = Bursts.of_one_length(
+                [p.values for p in parts], [p.times for p in parts]
+            )
+            found = self._of_bursts(bursts, fields[0])
+        return found if not left_out else found.mentioning(left_out)
+
+    def _of_bursts(self, bursts: Bursts, field: Field) -> ErrorFit:
+        source = FieldIncrements(
+            bursts, field.grid, self.solver, self.grid, self.terms, self.noise_std, self.rng
+        )
+        last = bursts.means[-1:] if source.is_clean else source.states[-1:]
+        fine = resampled(field.grid, last, self.grid.shape)[0]
+        notes = truncation_note(self.solver, source)
+        if self.filter is not None:
+            notes += (UNCYCLED,)
+        return fit_bursts(
+            source, self.regressor, self.terms.table.names, field.names,
+            fine[..., 0] if fine.shape[-1] == 1 else fine, notes,
+        )  # fmt: skip
+
+    # -- series ----------------------------------------------------------------------
+
+    def _of_series(self, fields: Sequence[Field]) -> ErrorFit:
+        """Smooth trajectory and coefficients jointly.
+
+        A solver that is a law of known terms is not needed for stepping: the whole law is
+        sought, and the solver's terms are subtracted from the answer.
+        """
+        record = np.concatenate([field.values[..., 0] for field in fields])
+        posed = [
+            FieldSeries(field, self.grid, self.terms, self.noise_std, self.climatology, record)
+            for field in fields
+        ]
+        dt = min(float(p.steps.min()) for p in posed)
+        step = self.step or dt
+        names, target = self.terms.table.names, (fields[0].names[0],)
+        noise = np.array([posed[0].noise_variance])
+        if self.known is None:
+            self._refuse_timed(posed[0], step)
+            series = [self._black_box(p, step) for p in posed]
+        else:
+            series = [p.series(p.law) for p in posed]
+        base = np.zeros(len(names)) if self.known is None else self.known
+        if self.filter is not None:
+            cycle = run_cycle(series, self.filter, base, self.regressor, names, rng=self.rng)
+            ends = Innovations(cycle.innovations[0], cycle.innovations[-1])
+            last = cycle.assimilations[-1].mean[-1:]
+            return ErrorFit(
+                cycle.estimate, [(cycle.estimate, cycle.statistics)], names, target, noise, dt,
+                posed[-1].basis.expand(self.grid, last)[0], lambda: ends, (cycle.note(),),
+                cycle=cycle,
+            )  # fmt: skip
+        theta = np.mean([self._start(p, step) for p in posed], axis=0)
+        found = fit_series(series, self.regressor, theta, names)
+        estimate, stats = found.estimate, found.statistics(self.known)
+        if self.known is not None:
+            estimate = self.regressor.fit_statistics(stats, term_names=names)
+        corrected = base + estimate.coefficients[0]
+        return ErrorFit(
+            estimate, [(estimate, stats)], names, target, noise, dt,
+            posed[-1].basis.expand(self.grid, found.states[-1][-1:])[0],
+            lambda: explain_series(series, found, base, corrected),
+            (series_note(found),), series=found,
+        )  # fmt: skip
+
+    def _refuse_timed(self, posed: FieldSeries, step: float) -> None:
+        times = posed.field.times
+        state = posed.basis.expand(self.grid, posed.guess[:1])[0]
+        if not self.solver.is_autonomous(state, times[[0, len(times) // 2, -1]], step):
+            raise DataError(TIMED)
+
+    def _black_box(self, posed: FieldSeries, step: float) -> Series:
+        """Step with the solver itself; tangents by differences of its runs."""
+        runs = SolverTangents(self.solver, self.grid, posed.basis, np.sqrt(posed.power), step)
+
+        def flow(theta: FloatArray) -> Flow:
+            return SolverFlow(runs, posed.law(theta))
+
+        return posed.series(flow)
+
+    def _start(self, posed: FieldSeries, step: float) -> FloatArray:
+        """Return first coefficients, from the integral form."""
+        names = self.terms.table.names
+        if self.known is not None:
+            return posed.start(self.regressor, names)
+
+        def tendency(rows: FloatArray) -> FloatArray:
+            values = posed.basis.expand(self.grid, rows)
+            return posed.basis.project(
+                self.grid, self.solver.tendency(values, np.zeros(len(rows)), step)
+            )
+
+        return posed.start(self.regressor, names, tendency)

@@ -1,0 +1,106 @@
+"""What a solver of ordinary differential equations gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from discover.assimilation import EnsembleKalmanFilter
+from discover.dynamics.solvers import Solver
+from discover.estimation.increments import PointIncrements
+from discover.estimation.point_series import PointSeries
+from discover.estimation.series import fit_series
+from discover.libraries.termtable import TermTable
+from discover.medida.answer import ErrorFit, Innovations, explain_series, fit_bursts
+from discover.medida.cycle import run_cycle
+from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
+from discover.observations import Trajectory
+from discover.observations.field import find_bursts
+from discover.problems.bursts import Bursts
+from discover.regression import Estimate, SparseRegressor
+
+__all__ = ["StateQuestion"]
+
+
+@dataclass(frozen=True, eq=False)
+class StateQuestion:
+    """Which terms, added to a solver, explain tables of states.
+
+    Parameters
+    ----------
+    solver : Solver
+    table : TermTable
+        Candidate terms over the states.
+    regressor : SparseRegressor
+    noise_std : float, optional
+    filter : EnsembleKalmanFilter, optional
+        For the plain cycle instead of the joint smoother.
+    rng : numpy.random.Generator
+    """
+
+    solver: Solver
+    table: TermTable
+    regressor: SparseRegressor
+    noise_std: float | None
+    filter: EnsembleKalmanFilter | None
+    rng: np.random.Generator
+
+    def ask(self, runs: Sequence[Trajectory]) -> ErrorFit:
+        """Return the error that runs show."""
+        parts = [
+            run.select(slice(group[0], group[-1] + 1))
+            for run in runs
+            for group in find_bursts(run.times)
+        ]
+        series, left_out = part(parts)
+        if series:
+            found = self._of_series(series)
+        else:
+            whole = [p for p in parts if p.complete.all()]
+            bursts, left_out = Bursts.of_one_length(
+                [p.states for p in whole], [p.times for p in whole]
+            )
+            left_out += sum(map(len, parts)) - sum(map(len, whole))
+            found = self._of_bursts(bursts, runs[0].state_names)
+        return found if not left_out else found.mentioning(left_out)
+
+    def _of_bursts(self, bursts: Bursts, names: Sequence[str]) -> ErrorFit:
+        source = PointIncrements(bursts, self.solver, self.table, self.noise_std)
+        notes = truncation_note(self.solver, source)
+        if self.filter is not None:
+            notes += (UNCYCLED,)
+        return fit_bursts(source, self.regressor, self.table.names, names, bursts.means[-1], notes)
+
+    def _of_series(self, runs: Sequence[Trajectory]) -> ErrorFit:
+        table = self.table
+        posed = [PointSeries(run, self.solver, table, self.noise_std) for run in runs]
+        dt = min(float(p.steps.min()) for p in posed)
+        names = [f"{state}: {term}" for state in runs[0].state_names for term in table.names]
+        series = [p.series() for p in posed]
+        noise = np.mean([p.noise_variance for p in posed], axis=0)
+        none = np.zeros(len(names))
+        if self.filter is not None:
+            cycle = run_cycle(series, self.filter, none, self.regressor, names, rng=self.rng)
+            ends = Innovations(cycle.innovations[0], cycle.innovations[-1])
+            return ErrorFit(
+                self._shaped(cycle.estimate), [(cycle.estimate, cycle.statistics)], names,
+                ("error",), noise, dt, cycle.assimilations[-1].mean[-1], lambda: ends,
+                (cycle.note(),), cycle=cycle,
+            )  # fmt: skip
+        theta = np.mean([p.start(self.regressor, table.names) for p in posed], axis=0)
+        found = fit_series(series, self.regressor, theta, names)
+        return ErrorFit(
+            self._shaped(found.estimate), [(found.estimate, found.statistics())], names,
+            ("error",), noise, dt, found.states[-1][-1],
+            lambda: explain_series(series, found, none, found.coefficients),
+            (series_note(found),), series=found,
+        )  # fmt: skip
+
+    def _shaped(self, flat: Estimate) -> Estimate:
+        """Return an estimate with one row per state."""
+        shape = (-1, self.table.n_terms)
+        return replace(
+            flat, coefficients=flat.coefficients.reshape(shape), support=flat.support.reshape(shape)
+        )
