@@ -101,13 +101,18 @@ def _chaos(chosen: dict[str, str], out: Path | None, record: bool) -> bool:
     from discover.bench import record as book
 
     path = out if out is not None else chaos.table_path(book.table_path().parents[2])
-    grid = chaos.cases(
-        chaos.named_systems(chosen.get("systems", "benchmark")),
-        _numbers(chosen, "noise", float) or chaos.NOISES,
-        _numbers(chosen, "seeds", int) or chaos.SEEDS,
-        _numbers(chosen, "runs", int) or (5,),
-        [name.strip() for name in chosen.get("method", ",".join(chaos.COMPARED)).split(",")],
-    )
+    methods = [name.strip() for name in chosen.get("method", "").split(",") if name.strip()]
+    grid = [
+        case
+        for runs in _numbers(chosen, "runs", int) or (5,)
+        for case in chaos.cases(
+            chaos.named_systems(chosen.get("systems", "benchmark")),
+            _numbers(chosen, "noise", float) or chaos.NOISES,
+            _numbers(chosen, "seeds", int) or chaos.SEEDS,
+            (runs,),
+            methods or chaos.COMPARED[runs],
+        )
+    ]
     summaries = chaos.summarize(chaos.measure_cases(grid, path, _tell))
     typer.echo(chaos.summary_table(summaries))
     rows = chaos.rows(summaries)

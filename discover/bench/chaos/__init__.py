@@ -64,7 +64,8 @@ __all__ = [
     "table_path",
 ]
 
-COMPARED = ("auto", "pysindy-weak")
+# By runs: windows of one run are too few for pysindy's weak form to choose among thresholds.
+COMPARED = {5: ("auto", "pysindy-weak"), 1: ("auto", "pysindy-strong")}
 SEEDS = (0, 1, 2)
 # Laws with the right support among 70, and median errors of the coefficients, to be met.
 _EXACT = {
@@ -145,8 +146,8 @@ def run(quick: bool = False) -> list[Row]:
             return rows(summarize(measure_cases(few, Path(folder) / "chaos.csv")))
     names = named_systems("benchmark")
     grid = [
-        *cases(names, NOISES, SEEDS, (5,), COMPARED),
-        *cases(names, (0.01, 0.05), SEEDS, (1,), COMPARED),
+        *cases(names, NOISES, SEEDS, (5,), COMPARED[5]),
+        *cases(names, (0.01, 0.05), SEEDS, (1,), COMPARED[1]),
     ]
     return rows(summarize(measure_cases(grid, table_path(bars_path().parents[2]))))
 
