@@ -14,7 +14,10 @@ from discover.bench.timing import Timing, take_turns
 __all__ = ["run"]
 
 _PEER = "CartPole-v1 of gymnasium, a batch"
-_BARS = {"Lorenz96Control": (None, 2e5)}  # forty states: no bar for its batch
+_BARS = {
+    "Lorenz96Control": (None, 2e5),  # forty states: no bar for its batch
+    "KuramotoSivashinsky": (6e4, None),  # 64 points, five substeps
+}
 _DM_CONTROL = 2.7e3
 _DEFAULT = (2e6, 2e5)
 _STEPS = 32  # in a call that is timed

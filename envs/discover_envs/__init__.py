@@ -18,6 +18,7 @@ ENVIRONMENTS = {
     "AcrobotSwingup": ("acrobot", 1000),
     "LorenzControl": ("lorenz", 1000),
     "Lorenz96Control": ("lorenz96", 400),
+    "KuramotoSivashinsky": ("kuramoto_sivashinsky", 400),
     "CylinderWakeMeanField": ("wake", 1000),
     "FisheryTippingPoint": ("fishery", 50),
     "ChemostatWashout": ("chemostat", 1000),

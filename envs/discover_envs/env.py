@@ -32,7 +32,7 @@ class _Members:
     ) -> None:
         self.world, self.count = world, count
         self.parameters = world.values(owner, changed)
-        self.p = np.array(list(self.parameters.values()))
+        self.p = world.pack(self.parameters)
         self.states = np.zeros((count, len(world.states)))
         self.actions = np.zeros((count, len(world.actions)))
         self.seen = np.zeros((count, len(world.observations)))
@@ -425,7 +425,7 @@ def rollout(
             f"rollout: states and actions must have shapes (n_members, {len(world.states)}) and "
             f"(n_members, n_steps, {len(world.actions)}); got {states.shape} and {actions.shape}."
         )
-    p = np.array(list(world.values("rollout", parameters).values()))
+    p = world.pack(world.values("rollout", parameters))
     count, n_steps = actions.shape[:2]
     noise = rng.standard_normal((count, n_steps, world.n_noise))
     path = np.empty((count, n_steps + 1, states.shape[1]))

@@ -59,6 +59,11 @@ class World:
     units : mapping of str to str, optional
     choices : mapping of str to tuple of str, optional
         Parameters that are chosen by name; their value is the number of the name.
+    derive : callable, optional
+        Maps parameters to further numbers, computed once; the compiled functions receive
+        them behind the parameters.
+    equation : callable, optional
+        Maps parameters to the true law where it is no ordinary differential equation.
     """
 
     parameters: Mapping[str, float]
@@ -77,6 +82,8 @@ class World:
     terms: Callable[[Mapping[str, float]], list[dict[str, float]]] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derive: Callable[[Mapping[str, float]], np.ndarray] | None = None
+    equation: Callable[[Mapping[str, float]], SymbolicModel] | None = None
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds of the observations."""
@@ -107,6 +114,11 @@ class World:
                 raise ValueError(f"{owner}: {name} must be finite; got {value}.")
         return found
 
+    def pack(self, parameters: Mapping[str, float]) -> np.ndarray:
+        """Return what the compiled functions receive as ``p``."""
+        values = np.array(list(parameters.values()))
+        return values if self.derive is None else np.concatenate([values, self.derive(parameters)])
+
     def _number(self, owner: str, name: str, value: Any) -> int:
         if value not in self.choices[name]:
             names = ", ".join(map(repr, self.choices[name]))
@@ -123,6 +135,8 @@ class World:
 
     def law(self, parameters: Mapping[str, float]) -> SymbolicModel | None:
         """Return the true right-hand side, with actions in [-1, 1] as controls, if it is closed."""
+        if self.equation is not None:
+            return self.equation(parameters)
         if self.terms is None:
             return None
         from discover import SymbolicLibrary, SymbolicModel
