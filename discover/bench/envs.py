@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from discover.bench.cartpole_peer import load_mujoco
 from discover.bench.rows import Row
 from discover.bench.timing import Timing, take_turns
 
@@ -52,10 +53,12 @@ def run(quick: bool = False) -> list[Row]:
     rate = _rate(peer, members)
     detail = f"{_PEER}: {rate:.3g} steps/s, by Euler; ours by Runge-Kutta"
     ours = _rate(batches["CartPoleSwingup"], members)
+    mujoco = _mujoco(options)
     quoted = f"{_DM_CONTROL:,.0f} steps/s of its Python interface, one thread; quoted, not measured"
     return [
         *rows,
         Row("envs: cart-pole over gymnasium's", ratio, "x", detail),
+        *([] if mujoco is None else [_over_mujoco(ours, mujoco)]),
         Row("envs: cart-pole over dm_control's", ours / _DM_CONTROL, "x", quoted, ">= 500"),
     ]
 
@@ -66,6 +69,24 @@ def _rate(timing: Timing, members: int) -> float:
 
 def _row(title: str, rate: float, bar: float | None) -> Row:
     return Row(title, rate, "/s", "", "" if bar is None else f">= {bar:g}")
+
+
+def _mujoco(options: dict[str, Any]) -> float | None:
+    """Return the steps a second of plain MuJoCo on the same cart-pole, if it is installed."""
+    try:
+        mujoco, model, data = load_mujoco()
+    except ImportError:
+        return None
+
+    def go() -> None:
+        mujoco.mj_step(model, data, _STEPS)
+
+    return _rate(take_turns({"mujoco": go}, **options)["mujoco"], 1)
+
+
+def _over_mujoco(ours: float, theirs: float) -> Row:
+    detail = f"mj_step without Python in between: {theirs:.3g} steps/s of one model"
+    return Row("envs: cart-pole over plain MuJoCo's", ours / theirs, "x", detail)
 
 
 def _batch(name: str, members: int) -> Callable[[], None]:
