@@ -59,7 +59,7 @@ class _Members:
         """Start the members `which`, whose generators are `rngs`."""
         draws = self.world.draws(rngs)
         if given is not None:
-            self.states[which] = given
+            self.states[which] = given[which]
         self.world.start(self.states, which, draws, given is not None, self.p, self.seen)
 
     def fill(self, which: Iterable[int], rngs: Sequence[np.random.Generator]) -> None:
@@ -235,7 +235,8 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
     autoreset_mode : AutoresetMode or str, default=NEXT_STEP
         NEXT_STEP starts a new episode in the step after the last one, which ignores its
         action; SAME_STEP in the same step, the last observation being in
-        ``info["final_obs"]``.
+        ``info["final_obs"]``; with DISABLED, members that have ended wait for
+        ``reset(options={"reset_mask": ...})``.
     **parameters : float or str
 
     Notes
@@ -257,11 +258,9 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
     ) -> None:
         owner = type(self).__name__
         mode = AutoresetMode(autoreset_mode)
-        if mode is AutoresetMode.DISABLED:
-            raise ValueError(f"{owner}: autoreset_mode must be NEXT_STEP or SAME_STEP.")
         self.render_mode = _checked_mode(owner, render_mode, ["rgb_array"])
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
-        self._same_step = mode is AutoresetMode.SAME_STEP
+        self._mode = mode
         self.metadata = {
             "render_modes": ["rgb_array"],
             "render_fps": _frames(self.world),
@@ -309,26 +308,49 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode of every member; ``options={"state": ...}`` says where."""
-        self._seed(seed)
+        """Start an episode of every member, or of those where ``options["reset_mask"]`` is True.
+
+        ``options={"state": ...}`` says where. Without a seed the random numbers go on.
+        """
+        which = np.flatnonzero(self._mask(options))
+        self._seed(seed, which)
         given = self._members.given_states(type(self).__name__, options)
-        self._members.start(np.arange(self.num_envs), self._rngs, given)
-        self._steps[:] = 0
-        self._members.idle[:] = False
+        self._members.start(which, [self._rngs[m] for m in which], given)
+        self._steps[which] = 0
+        self._members.idle[which] = False
         return self._members.seen.copy(), {}
 
-    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
-        if seed is None and self._rngs:
-            return
+    def _mask(self, options: Mapping[str, Any] | None) -> np.ndarray:
+        if options is None or "reset_mask" not in options:
+            return np.ones(self.num_envs, dtype=bool)
+        owner, mask = type(self).__name__, np.asarray(options["reset_mask"])
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            raise ValueError(
+                f"{owner}: options['reset_mask'] must be {self.num_envs} booleans, one of them "
+                f"True; got {options['reset_mask']!r}."
+            )
+        if not self._rngs and not mask.all():
+            raise gymnasium.error.ResetNeeded(f"{owner}: the first reset must be of every member.")
+        return mask
+
+    def _seed(self, seed: int | Sequence[int | None] | None, which: np.ndarray) -> None:
         seeds = member_seeds(seed, self.num_envs)
-        super().reset(seed=seeds[0])
         if len(seeds) != self.num_envs:
             raise ValueError(
                 f"{type(self).__name__}: seed must be one number or {self.num_envs} of them; got "
                 f"{len(seeds)}."
             )
-        self._rngs = [gymnasium.utils.seeding.np_random(one)[0] for one in seeds]
-        self._members.fill(range(self.num_envs), self._rngs)
+        new = [m for m in which if seeds[m] is not None or not self._rngs]
+        if not new:
+            return
+        super().reset(seed=seeds[0])
+        rngs = [gymnasium.utils.seeding.np_random(seeds[m])[0] for m in new]
+        if self._rngs:
+            for m, rng in zip(new, rngs, strict=True):
+                self._rngs[m] = rng
+        else:
+            self._rngs = rngs
+        self._members.fill(new, rngs)
 
     def step(
         self, actions: Any
@@ -347,6 +369,11 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         if not self._rngs:
             raise gymnasium.error.ResetNeeded(f"{type(self).__name__}: call reset before step.")
         waiting = np.flatnonzero(members.idle)
+        if waiting.size and self._mode is AutoresetMode.DISABLED:
+            raise gymnasium.error.ResetNeeded(
+                f"{type(self).__name__}: members {waiting[:5].tolist()} have ended; call "
+                "reset(options={'reset_mask': terminated | truncated}) before the next step."
+            )
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=bool)
         for _ in range(n_steps):
@@ -358,7 +385,7 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
                 truncated |= ~members.idle & (self._steps >= self.max_episode_steps)
             members.idle |= terminated | truncated
         info: dict[str, Any] = {}
-        if self._same_step:
+        if self._mode is AutoresetMode.SAME_STEP:
             members.idle[:] = False
             self._restart_now(terminated | truncated, info)
         elif waiting.size:

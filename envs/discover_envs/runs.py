@@ -166,6 +166,8 @@ class RecorderVector(VectorWrapper):  # type: ignore[type-arg]
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode and a run of every member."""
+        if options is not None and "reset_mask" in options:
+            raise ValueError("RecorderVector: members must start together; got a reset_mask.")
         seen, info = self.env.reset(seed=seed, options=options)
         self._next[:] = False
         self._log.begin(self._rows(seen), np.ones(self.num_envs, dtype=bool))

@@ -79,28 +79,67 @@ def test_a_batch_equals_its_members_bit_for_bit_across_episodes(name, options):
             np.testing.assert_array_equal(np.array([row[m] for row in together]), single)
 
 
-@every
-def test_both_ways_of_starting_again_see_the_same_episodes(name):
-    def follow(mode, steps):
-        batch = gymnasium.make_vec(
-            f"discover/{name}-v0", num_envs=2, max_episode_steps=20, autoreset_mode=mode
-        )
-        assert batch.metadata["autoreset_mode"] is mode
-        batch.reset(seed=5)
-        rows = []
-        for _ in range(steps):
-            seen, reward, terminated, truncated, info = batch.step(
-                np.zeros(batch.action_space.shape)
-            )
-            if mode is AutoresetMode.SAME_STEP and "final_obs" in info:
-                assert (info["_final_obs"] == (terminated | truncated)).all()
-                rows.append((info["final_obs"][0], reward[0]))
-            rows.append((seen[0], reward[0]))
-        return rows
+def same(ours, theirs):
+    """Whether results agree bit for bit, information about last observations included."""
+    for one, other in zip(ours[:-1], theirs[:-1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ours[-1].keys() == theirs[-1].keys()
+    if "final_obs" in ours[-1]:
+        np.testing.assert_array_equal(ours[-1]["_final_obs"], theirs[-1]["_final_obs"])
+        for m in np.flatnonzero(ours[-1]["_final_obs"]):
+            np.testing.assert_array_equal(ours[-1]["final_obs"][m], theirs[-1]["final_obs"][m])
 
-    same, following = follow(AutoresetMode.SAME_STEP, 40), follow(AutoresetMode.NEXT_STEP, 41)
-    for (a, _), (b, _) in zip(same, following, strict=False):
-        np.testing.assert_array_equal(a, b)
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@every
+def test_a_batch_starts_again_as_gymnasiums_own_does(name, mode):
+    options = {"num_envs": 3, "max_episode_steps": 15}
+    batch = gymnasium.make_vec(f"discover/{name}-v0", autoreset_mode=mode, **options)
+    model = gymnasium.make_vec(
+        f"discover/{name}-v0",
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": mode},
+        num_envs=3,
+        max_episode_steps=15,
+    )
+    assert batch.metadata["autoreset_mode"] is mode
+    same(batch.reset(seed=5), model.reset(seed=5))
+    rng = np.random.default_rng(1)
+    for k in range(70):
+        actions = rng.uniform(-1, 1, batch.action_space.shape).astype(np.float32)
+        found, expected = batch.step(actions), model.step(actions)
+        same(found, expected)
+        ended = found[2] | found[3]
+        # some members start again in the middle of an episode; of those some with a new seed
+        mask = ended | (k % 7 == 3) * np.array([True, False, k % 2 == 0])
+        if mode is AutoresetMode.DISABLED and mask.any():
+            seeds = [None, 7 + k, 8 + k] if k % 14 == 3 else None
+            mine, theirs = ({"reset_mask": mask.copy()} for _ in range(2))
+            same(batch.reset(seed=seeds, options=mine), model.reset(seed=seeds, options=theirs))
+
+
+def test_without_autoreset_a_member_that_has_ended_must_be_reset():
+    batch = gymnasium.make_vec(
+        "discover/PendulumSwingup-v0", num_envs=3, max_episode_steps=4, autoreset_mode="Disabled"
+    )
+    with pytest.raises(gymnasium.error.ResetNeeded, match="first reset"):
+        batch.reset(options={"reset_mask": np.array([True, False, True])})
+    batch.reset(seed=0)
+    start = batch.states
+    for _ in range(2):
+        batch.step(np.zeros((3, 1)))
+    chosen = {"reset_mask": np.array([False, True, False]), "state": start}
+    batch.reset(options=chosen)
+    np.testing.assert_array_equal(batch.states[1], start[1])
+    assert (batch.states[[0, 2]] != start[[0, 2]]).any(axis=1).all()
+    for _ in range(2):
+        truncated = batch.step(np.zeros((3, 1)))[3]
+    assert truncated.tolist() == [True, False, True]
+    with pytest.raises(gymnasium.error.ResetNeeded, match=r"members \[0, 2\] have ended"):
+        batch.step(np.zeros((3, 1)))
+    for wrong in (np.zeros(3, dtype=bool), np.ones(2, dtype=bool), np.ones(3)):
+        with pytest.raises(ValueError, match="must be 3 booleans"):
+            batch.reset(options={"reset_mask": wrong})
 
 
 @every
