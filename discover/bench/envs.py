@@ -11,6 +11,8 @@ import numpy as np
 from discover.bench.cartpole_peer import load_mujoco
 from discover.bench.rows import Row
 from discover.bench.timing import Timing, take_turns
+from discover.libraries import PolynomialLibrary
+from discover.symbolic import SymbolicModel
 
 __all__ = ["run"]
 
@@ -59,6 +61,7 @@ def run(quick: bool = False) -> list[Row]:
         *rows,
         Row("envs: cart-pole over gymnasium's", ratio, "x", detail),
         *([] if mujoco is None else [_over_mujoco(ours, mujoco)]),
+        *_closed_loop(options),
         Row("envs: cart-pole over dm_control's", ours / _DM_CONTROL, "x", quoted, ">= 500"),
     ]
 
@@ -87,6 +90,33 @@ def _mujoco(options: dict[str, Any]) -> float | None:
 def _over_mujoco(ours: float, theirs: float) -> Row:
     detail = f"mj_step without Python in between: {theirs:.3g} steps/s of one model"
     return Row("envs: cart-pole over plain MuJoCo's", ours / theirs, "x", detail)
+
+
+def _closed_loop(options: dict[str, Any]) -> list[Row]:
+    """Play a cubic policy of the cart-pole, in the compiled loop and step by step."""
+    env: Any = importlib.import_module("discover_envs").make("discover/CartPoleSwingup-v0")
+    env, world = env.unwrapped, env.unwrapped.world
+    seen, _ = env.reset(seed=0)
+    table = PolynomialLibrary(3).fit_names(list(world.observations)).terms()
+    weights = np.random.default_rng(0).normal(0.0, 0.3, (1, table.n_terms))
+    policy = SymbolicModel(
+        table, weights, world.observations, target_names=world.actions, kind="direct"
+    )
+    start, rng = env.state[None], np.random.default_rng(0)
+
+    def by_step() -> None:
+        nonlocal seen
+        for _ in range(_STEPS):
+            seen = env.step(policy.rhs(seen))[0]
+
+    tasks = {"played": lambda: env.play(policy, start, 10 * _STEPS, rng=rng), "stepped": by_step}
+    found = take_turns(tasks, **options)
+    played, stepped = 10 * _rate(found["played"], 1), _rate(found["stepped"], 1)
+    detail = f"{table.n_terms} terms, one start; step by step from Python: {stepped:.3g} steps/s"
+    return [
+        Row("envs: closed loop, steps a second of a cubic policy, cart-pole", played, "/s", detail),
+        Row("envs: closed loop over step by step", played / stepped, "x"),
+    ]
 
 
 def _batch(name: str, members: int) -> Callable[[], None]:

@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, GREY, INK, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rk4, rollout_batch, start_batch, step_batch
+from discover_envs.world import World, play_batch, rk4, rollout_batch, start_batch, step_batch
 
 __all__ = ["CartPoleSwingup", "CartPoleSwingupVector"]
 
@@ -129,6 +129,14 @@ def _rollout(states, actions, noise, p, path, rewards, lengths):
     )  # fmt: skip
 
 
+@njit(cache=True)
+def _play(table, weights, states, noise, p, totals, lengths, kept):
+    play_batch(
+        transition, observation, reward, terminal,
+        table, weights, states, noise, p, totals, lengths, kept,
+    )  # fmt: skip
+
+
 def terms(p: Mapping[str, float]) -> list[dict[str, float]]:
     """Return the right-hand side between the end stops."""
     total, lever = p["cart_mass"] + p["pole_mass"], p["pole_mass"] * p["pole_half_length"]
@@ -177,6 +185,7 @@ WORLD = World(
     start=_start,
     step=_step,
     rollout=_rollout,
+    play=_play,
     n_draws=4,
     low=(-np.inf, -1.0, -1.0, -np.inf, -np.inf),
     high=(np.inf, 1.0, 1.0, np.inf, np.inf),

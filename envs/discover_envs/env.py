@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -12,8 +12,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from discover_envs.canvas import Canvas
+from discover_envs.closed_loop import Played, play
 from discover_envs.screen import Screen
 from discover_envs.world import World
+
+if TYPE_CHECKING:
+    from discover import SymbolicModel
 
 __all__ = ["WorldEnv", "WorldVectorEnv", "rollout"]
 
@@ -125,7 +129,45 @@ def _checked_mode(owner: str, mode: str | None, known: Sequence[str]) -> str | N
     return mode
 
 
-class WorldEnv(gymnasium.Env[np.ndarray, Any]):
+class _Truth:
+    """What one environment and a batch know of their world."""
+
+    world: ClassVar[World]
+    _members: _Members
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameters of the world, by name."""
+        return dict(self._members.parameters)
+
+    def law(self) -> Any:
+        """Return the true right-hand side as a SymbolicModel, or None where it has none."""
+        return self.world.law(self.parameters)
+
+    def play(
+        self,
+        policy: SymbolicModel,
+        states: np.ndarray,
+        n_steps: int,
+        *,
+        rng: np.random.Generator,
+        weights: np.ndarray | None = None,
+        keep: bool = False,
+    ) -> Played:
+        """Play a policy, or many that share its terms, from given states in one compiled loop.
+
+        See :func:`discover_envs.closed_loop.play`. The episode of the environment itself goes
+        on where it was.
+        """
+        if self._members.levels is not None:
+            raise ValueError(f"{type(self).__name__}: play needs continuous actions.")
+        return play(
+            self.world, self.parameters, policy, states, n_steps,
+            rng=rng, weights=weights, keep=keep,
+        )  # fmt: skip
+
+
+class WorldEnv(_Truth, gymnasium.Env[np.ndarray, Any]):
     """One environment; a subclass names its world and documents it.
 
     Parameters
@@ -137,8 +179,6 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
     **parameters : float or str
         Parameters of the world by name.
     """
-
-    world: ClassVar[World]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give every environment the frame rate of its own time step."""
@@ -157,11 +197,6 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
         self._filled = False
 
     @property
-    def parameters(self) -> dict[str, float]:
-        """Parameters of the world, by name."""
-        return dict(self._members.parameters)
-
-    @property
     def state(self) -> np.ndarray:
         """A copy of the state of the world."""
         return self._members.states[0].copy()
@@ -170,10 +205,6 @@ class WorldEnv(gymnasium.Env[np.ndarray, Any]):
     def action(self) -> np.ndarray:
         """The action of the last step as it acted, in [-1, 1]."""
         return np.clip(self._members.actions[0], -1.0, 1.0)
-
-    def law(self) -> Any:
-        """Return the true right-hand side as a SymbolicModel, or None where it has none."""
-        return self.world.law(self.parameters)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -222,7 +253,7 @@ def _frames(world: World) -> int:
     return max(1, min(60, round(1.0 / world.parameters.get("dt", 0.1))))
 
 
-class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
+class WorldVectorEnv(_Truth, VectorEnv[np.ndarray, Any, np.ndarray]):
     """A batch of environments that moves in one compiled loop.
 
     Parameters
@@ -244,8 +275,6 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
     Member ``i`` of a batch reset with ``seed`` is the single environment reset with
     ``seed + i``, bit for bit.
     """
-
-    world: ClassVar[World]
 
     def __init__(
         self,
@@ -276,11 +305,6 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         self._last_states = np.full_like(self._members.states, np.nan)
 
     @property
-    def parameters(self) -> dict[str, float]:
-        """Parameters of the world, by name."""
-        return dict(self._members.parameters)
-
-    @property
     def states(self) -> np.ndarray:
         """A copy of the states, shape (num_envs, n_states)."""
         return self._members.states.copy()
@@ -297,10 +321,6 @@ class WorldVectorEnv(VectorEnv[np.ndarray, Any, np.ndarray]):
         SAME_STEP keeps them here, since a new episode takes their place at once.
         """
         return self._last_states.copy()
-
-    def law(self) -> Any:
-        """Return the true right-hand side as a SymbolicModel, or None where it has none."""
-        return self.world.law(self.parameters)
 
     def reset(
         self,

@@ -16,8 +16,17 @@ import numpy as np
 from numba import njit
 
 from discover.kernels.fourier import real_inverse, real_transform
+from discover.kernels.terms import model_values
 
-__all__ = ["LANES", "lay_out", "move_fields", "rollout_fields", "start_fields", "step_fields"]
+__all__ = [
+    "LANES",
+    "lay_out",
+    "move_fields",
+    "play_fields",
+    "rollout_fields",
+    "start_fields",
+    "step_fields",
+]
 
 LANES = 32  # members side by side: their fields fill the fast caches, and not more
 _STAGES = 3
@@ -222,20 +231,57 @@ def rollout_fields(move, rows, states, actions, substeps, effort, path, rewards,
     n_members, n_steps = actions.shape[0], actions.shape[1]
     which, costs, now = np.arange(n_members), np.empty(n_members), states.copy()
     held = np.empty((n_members, actions.shape[2]))
-    for k in range(n_steps + 1):
-        for m in range(n_members):
-            for j in range(now.shape[1]):
-                path[m, k, j] = now[m, j]
-        if k == n_steps:
-            break
+    for k in range(n_steps):
+        _keep(now, path, 0, k)
         for m in range(n_members):
             for a in range(held.shape[1]):
                 held[m, a] = actions[m, k, a]
         move(rows, now, held, which, substeps, costs)
         for m in range(n_members):
             rewards[m, k] = -costs[m] - effort * mean_square(held[m])
+    _keep(now, path, 0, n_steps)
     for m in range(n_members):
         lengths[m] = n_steps
+
+
+@njit(inline="always")
+def play_fields(
+    move, rows, table, weights, states, n_steps, substeps, effort, totals, lengths, kept
+):
+    """Let policies act on the fields they see; see :func:`discover_envs.world.play_batch`."""
+    _, program, constants, indptr, slots = table
+    path, actions, rewards = kept
+    n_members, keep = states.shape[0], path.shape[0] > 0
+    which, costs = np.arange(n_members), np.empty(n_members)
+    held = np.empty((n_members, indptr.shape[0] - 1))
+    for q in range(weights.shape[0]):
+        now, first = states.copy(), q * n_members
+        for m in range(n_members):
+            totals[first + m], lengths[first + m] = 0.0, n_steps
+        for k in range(n_steps):
+            model_values(program, constants, indptr, slots, weights[q], now, held)
+            for m in range(n_members):
+                for a in range(held.shape[1]):
+                    held[m, a] = min(1.0, max(-1.0, held[m, a]))
+            if keep:
+                _keep(now, path, first, k)
+                _keep(held, actions, first, k)
+            move(rows, now, held, which, substeps, costs)
+            for m in range(n_members):
+                paid = -costs[m] - effort * mean_square(held[m])
+                totals[first + m] += paid
+                if keep:
+                    rewards[first + m, k] = paid
+        if keep:
+            _keep(now, path, first, n_steps)
+
+
+@njit(cache=True)
+def _keep(values, kept, first, k):
+    """Copy values (n_members, n) into rows ``first ...`` of what is kept, at step k."""
+    for m in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            kept[first + m, k, j] = values[m, j]
 
 
 @njit(cache=True)

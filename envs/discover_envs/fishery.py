@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, GREY, INK, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rollout_batch, start_batch, step_batch
+from discover_envs.world import World, play_batch, rollout_batch, start_batch, step_batch
 
 __all__ = ["GROWTH", "FisheryTippingPoint", "FisheryTippingPointVector", "grown"]
 
@@ -110,6 +110,14 @@ def _rollout(states, actions, noise, p, path, rewards, lengths):
     )  # fmt: skip
 
 
+@njit(cache=True)
+def _play(table, weights, states, noise, p, totals, lengths, kept):
+    play_batch(
+        transition, observation, reward, terminal,
+        table, weights, states, noise, p, totals, lengths, kept,
+    )  # fmt: skip
+
+
 def draw(canvas: Canvas, state: np.ndarray, p: Mapping[str, float]) -> None:
     """Paint the stock beside the threshold and the capacity."""
     top = 2.0 * p["K"]
@@ -129,6 +137,7 @@ WORLD = World(
     start=_start,
     step=_step,
     rollout=_rollout,
+    play=_play,
     n_draws=0,
     low=(0.0,),
     high=(np.inf,),

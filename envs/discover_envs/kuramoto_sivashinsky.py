@@ -10,7 +10,14 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, GREY, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.fields import lay_out, move_fields, rollout_fields, start_fields, step_fields
+from discover_envs.fields import (
+    lay_out,
+    move_fields,
+    play_fields,
+    rollout_fields,
+    start_fields,
+    step_fields,
+)
 from discover_envs.world import World
 
 if TYPE_CHECKING:
@@ -114,6 +121,15 @@ def _rollout(states, actions, noise, p, path, rewards, lengths):
     )
 
 
+@njit(cache=True)
+def _play(table, weights, states, noise, p, totals, lengths, kept):
+    rows = p[_N:].reshape(-1, N_MODES)
+    play_fields(
+        _move, rows, table, weights, states, noise.shape[1], round(p[_SUBSTEPS]), p[_EFFORT],
+        totals, lengths, kept,
+    )  # fmt: skip
+
+
 def equation(p: Mapping[str, float]) -> SymbolicModel:
     """Return the partial differential equation, with the whole force as an input."""
     from discover import SymbolicLibrary, SymbolicModel
@@ -145,6 +161,7 @@ WORLD = World(
     start=_start,
     step=_step,
     rollout=_rollout,
+    play=_play,
     n_draws=N_POINTS,
     uniform=True,
     draw=draw,

@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, INK, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rollout_batch, start_batch, step_batch
+from discover_envs.world import World, play_batch, rollout_batch, start_batch, step_batch
 
 __all__ = ["PendulumSwingup", "PendulumSwingupVector"]
 
@@ -81,6 +81,14 @@ def _rollout(states, actions, noise, p, path, rewards, lengths):
     )  # fmt: skip
 
 
+@njit(cache=True)
+def _play(table, weights, states, noise, p, totals, lengths, kept):
+    play_batch(
+        transition, observation, reward, terminal,
+        table, weights, states, noise, p, totals, lengths, kept,
+    )  # fmt: skip
+
+
 def terms(p: Mapping[str, float]) -> list[dict[str, float]]:
     """Return the right-hand side that the step approximates below the greatest speed."""
     push = 3.0 / (p["mass"] * p["length"] ** 2) * p["max_torque"]
@@ -107,6 +115,7 @@ WORLD = World(
     start=_start,
     step=_step,
     rollout=_rollout,
+    play=_play,
     n_draws=2,
     low=(-1.0, -1.0, -np.inf),
     high=(1.0, 1.0, np.inf),

@@ -10,7 +10,7 @@ from numba import njit
 
 from discover_envs.canvas import BLUE, GREY, RED, Canvas
 from discover_envs.env import WorldEnv, WorldVectorEnv
-from discover_envs.world import World, rk4, rollout_batch, start_batch, step_batch
+from discover_envs.world import World, play_batch, rk4, rollout_batch, start_batch, step_batch
 
 __all__ = ["CylinderWakeMeanField", "CylinderWakeMeanFieldVector"]
 
@@ -91,6 +91,14 @@ def _rollout(states, actions, noise, p, path, rewards, lengths):
     )  # fmt: skip
 
 
+@njit(cache=True)
+def _play(table, weights, states, noise, p, totals, lengths, kept):
+    play_batch(
+        transition, observation, reward, terminal,
+        table, weights, states, noise, p, totals, lengths, kept,
+    )  # fmt: skip
+
+
 def terms(p: Mapping[str, float]) -> list[dict[str, float]]:
     """Return the right-hand side."""
     along = p["max_forcing"] * math.cos(p["phase"])
@@ -121,6 +129,7 @@ WORLD = World(
     start=_start,
     step=_step,
     rollout=_rollout,
+    play=_play,
     n_draws=3,
     draw=draw,
     terms=terms,

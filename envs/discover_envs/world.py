@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from discover.kernels.terms import combine, fill_slots
+
 if TYPE_CHECKING:
     from discover import SymbolicModel
 
-__all__ = ["World", "rk4", "rollout_batch", "start_batch", "step_batch"]
+__all__ = ["World", "play_batch", "rk4", "rollout_batch", "start_batch", "step_batch"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class World:
         Defaults; the compiled functions receive the values in this order.
     states, observations, actions : tuple of str
         Names.
-    start, step, rollout : callable
-        Compiled loops over members with the signatures of `start_batch`, `step_batch` and
-        `rollout_batch` without the functions: these, or what takes their place.
+    start, step, rollout, play : callable
+        Compiled loops over members with the signatures of `start_batch`, `step_batch`,
+        `rollout_batch` and `play_batch` without the functions: these, or what takes their
+        place.
     low, high : tuple of float, optional
         Bounds of the observations; unbounded by default.
     n_draws : int
@@ -73,6 +76,7 @@ class World:
     start: Callable[..., None]
     step: Callable[..., None]
     rollout: Callable[..., None]
+    play: Callable[..., None]
     n_draws: int
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
@@ -250,3 +254,73 @@ def rollout_batch(transition, reward, terminal, states, actions, noise, p, path,
                     lengths[m] = k + 1
             for j in range(n_states):
                 path[m, k + 1, j] = state[j]
+
+
+@njit(inline="always")
+def play_batch(
+    transition,
+    observation,
+    reward,
+    terminal,
+    table,
+    weights,
+    states,
+    noise,
+    p,
+    totals,
+    lengths,
+    kept,
+):
+    """Let policies act on what they see from every start until the time or the episode ends.
+
+    ``table`` is (number of inputs, program, constants, indptr, slots) as `SymbolicModel.program`
+    has them; each row of ``weights`` is a policy. Member ``q * n_members + m`` plays policy q
+    from start m, with the noise (n_members, n_steps, n_noise) of that start. ``kept`` is
+    (path, actions, rewards), filled unless they are empty; what comes after the end keeps its
+    last state, and gets action and reward 0.
+    """
+    d, program, constants, indptr, slots = table
+    path, actions, rewards = kept
+    n_members, n_steps, n_states = states.shape[0], noise.shape[1], states.shape[1]
+    n_actions, keep = indptr.shape[0] - 1, path.shape[0] > 0
+    work, state, before = np.empty((6, n_states)), np.empty(n_states), np.empty(n_states)
+    action, values = np.empty(n_actions), np.empty(d + program.shape[0])
+    seen = values[:d]
+    for row in range(weights.shape[0] * n_members):
+        q, m, total, alive = row // n_members, row % n_members, 0.0, True
+        lengths[row], own = n_steps, weights[q]
+        for j in range(n_states):
+            state[j] = states[m, j]
+        for k in range(n_steps):
+            if alive:
+                observation(state, p, seen)
+                fill_slots(program, constants, d, values)
+                combine(indptr, slots, own, values, action)
+                for j in range(n_actions):
+                    action[j] = min(1.0, max(-1.0, action[j]))
+                for j in range(n_states):
+                    before[j] = state[j]
+                transition(state, action, noise[m, k], p, work)
+                paid = reward(before, action, state, p)
+                total += paid
+                if keep:
+                    for j in range(n_states):
+                        path[row, k, j] = before[j]
+                    for j in range(n_actions):
+                        actions[row, k, j] = action[j]
+                    rewards[row, k] = paid
+                if terminal(state, p):
+                    alive = False
+                    lengths[row] = k + 1
+            elif keep:
+                for j in range(n_states):
+                    path[row, k, j] = state[j]
+                for j in range(n_actions):
+                    actions[row, k, j] = 0.0
+                rewards[row, k] = 0.0
+            else:
+                break
+        if keep:
+            for j in range(n_states):
+                path[row, n_steps, j] = state[j]
+        totals[row] = total
