@@ -2,12 +2,13 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from discover import bench
-from discover.bench import Row, format_table, lorenz
+from discover.bench import Row, format_table, lorenz, timing
 from discover.bench.fit import least_squares_problems
 from discover.bench.fresh import run_fresh
 from discover.bench.record import record
@@ -128,10 +129,16 @@ def test_tasks_take_turns():
     assert 0 <= timings["a"].cpu <= timings["a"].cpu_median
 
 
-def test_quick_tasks_are_called_in_a_loop():
+def test_quick_tasks_are_called_in_a_loop(monkeypatch):
     calls = []
-    take_turns({"a": lambda: calls.append(1)}, repeats=1, shortest=0.001)
-    assert len(calls) > 10
+
+    def clock():
+        return 1e-4 * len(calls)  # a call takes this long, whatever the machine does besides
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=clock, process_time=clock))
+    found = take_turns({"a": lambda: calls.append(1)}, repeats=2, shortest=0.001)
+    assert found["a"].wall == pytest.approx(1e-4)
+    assert len(calls) == 1 + (1 + 2 + 4 + 8 + 16) + 2 * 16
 
 
 def test_fresh_interpreter_gives_what_it_prints():
