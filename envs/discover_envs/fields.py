@@ -31,7 +31,7 @@ __all__ = [
 LANES = 32  # members side by side: their fields fill the fast caches, and not more
 _STAGES = 3
 # rows of the layout; the shapes of the actions follow, real and imaginary parts
-_COSINES, _SINES, _SLOPE, _SQUARE, _CROSS, _STEADY, _KEEP = 0, 1, 2, 3, 4, 5, 6
+_COSINES, _SINES, _SLOPE, _SQUARE, _CROSS, _STEADY, _KEEP = 0, 1, 2, 3, 4, 5, 7
 _SHAPES = _KEEP + 2 * _STAGES
 
 
@@ -87,17 +87,14 @@ def lay_out(
     kept = np.ones(n_modes) if resolved is None else resolved.astype(float)
     rows = [np.cos(angles), np.sin(angles), wavenumbers]
     rows += [mean * np.asarray(square) ** 2, cross * mean]
-    rows += [_even_modes(steady, n_modes)]
+    always = np.fft.rfft(np.zeros(n_points) if steady is None else steady)
+    rows += [always.real, always.imag]
     for stage in range(_STAGES):
         h = step / (_STAGES - stage)
         below = 1.0 - 0.5 * h * symbol
         rows += [kept * (1.0 + 0.5 * h * symbol) / below, kept * h / below]
     modes = np.fft.rfft(shapes, axis=1)
     return np.concatenate([*rows, *modes.real, *modes.imag])
-
-
-def _even_modes(steady: np.ndarray | None, n_modes: int) -> np.ndarray:
-    return np.zeros(n_modes) if steady is None else np.fft.rfft(steady).real
 
 
 @njit(cache=True)
@@ -121,10 +118,9 @@ def _push(rows, actions, which, first, force):
     """Fill the modes of the force (2, n_modes, n_lanes) from actions, clipped to [-1, 1]."""
     n_actions = actions.shape[1]
     for k in range(rows.shape[1]):
-        steady = rows[_STEADY, k]
         for i in range(force.shape[2]):
-            force[0, k, i] = steady
-            force[1, k, i] = 0.0
+            force[0, k, i] = rows[_STEADY, k]
+            force[1, k, i] = rows[_STEADY + 1, k]
         for a in range(n_actions):
             re, im = rows[_SHAPES + a, k], rows[_SHAPES + n_actions + a, k]
             for i in range(force.shape[2]):
@@ -232,14 +228,14 @@ def rollout_fields(move, rows, states, actions, substeps, effort, path, rewards,
     which, costs, now = np.arange(n_members), np.empty(n_members), states.copy()
     held = np.empty((n_members, actions.shape[2]))
     for k in range(n_steps):
-        _keep(now, path, 0, k)
+        _keep(now, path, k)
         for m in range(n_members):
             for a in range(held.shape[1]):
                 held[m, a] = actions[m, k, a]
         move(rows, now, held, which, substeps, costs)
         for m in range(n_members):
             rewards[m, k] = -costs[m] - effort * mean_square(held[m])
-    _keep(now, path, 0, n_steps)
+    _keep(now, path, n_steps)
     for m in range(n_members):
         lengths[m] = n_steps
 
@@ -251,37 +247,39 @@ def play_fields(
     """Let policies act on the fields they see; see :func:`discover_envs.world.play_batch`."""
     _, program, constants, indptr, slots = table
     path, actions, rewards = kept
-    n_members, keep = states.shape[0], path.shape[0] > 0
-    which, costs = np.arange(n_members), np.empty(n_members)
-    held = np.empty((n_members, indptr.shape[0] - 1))
-    for q in range(weights.shape[0]):
-        now, first = states.copy(), q * n_members
-        for m in range(n_members):
-            totals[first + m], lengths[first + m] = 0.0, n_steps
-        for k in range(n_steps):
-            model_values(program, constants, indptr, slots, weights[q], now, held)
-            for m in range(n_members):
-                for a in range(held.shape[1]):
-                    held[m, a] = min(1.0, max(-1.0, held[m, a]))
-            if keep:
-                _keep(now, path, first, k)
-                _keep(held, actions, first, k)
-            move(rows, now, held, which, substeps, costs)
-            for m in range(n_members):
-                paid = -costs[m] - effort * mean_square(held[m])
-                totals[first + m] += paid
-                if keep:
-                    rewards[first + m, k] = paid
+    n_members, count, keep = states.shape[0], totals.shape[0], path.shape[0] > 0
+    which, costs = np.arange(count), np.empty(count)
+    now, held = np.empty((count, states.shape[1])), np.empty((count, indptr.shape[0] - 1))
+    for row in range(count):
+        totals[row], lengths[row] = 0.0, n_steps
+        for j in range(now.shape[1]):
+            now[row, j] = states[row % n_members, j]
+    for k in range(n_steps):
+        for q in range(weights.shape[0]):
+            a, b = q * n_members, (q + 1) * n_members
+            model_values(program, constants, indptr, slots, weights[q], now[a:b], held[a:b])
+        for row in range(count):
+            for j in range(held.shape[1]):
+                held[row, j] = min(1.0, max(-1.0, held[row, j]))
         if keep:
-            _keep(now, path, first, n_steps)
+            _keep(now, path, k)
+            _keep(held, actions, k)
+        move(rows, now, held, which, substeps, costs)
+        for row in range(count):
+            paid = -costs[row] - effort * mean_square(held[row])
+            totals[row] += paid
+            if keep:
+                rewards[row, k] = paid
+    if keep:
+        _keep(now, path, n_steps)
 
 
 @njit(cache=True)
-def _keep(values, kept, first, k):
-    """Copy values (n_members, n) into rows ``first ...`` of what is kept, at step k."""
+def _keep(values, kept, k):
+    """Copy values (n_members, n) into what is kept of step k."""
     for m in range(values.shape[0]):
         for j in range(values.shape[1]):
-            kept[first + m, k, j] = values[m, j]
+            kept[m, k, j] = values[m, j]
 
 
 @njit(cache=True)
