@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import expm
 
+from discover.dynamics.etdrk4 import advance_modes, etdrk4_weights
 from discover.dynamics.solvers import Solver
+from discover.libraries.termtable import TermTableBuilder
 from discover.observations.grid import Grid
 from discover.observations.jets import Jet, jet_rows
 from discover.problems.field_rows import product_degree
@@ -74,20 +77,28 @@ class FieldLaw:
     auxiliary : callable, optional
         ``auxiliary(fields, grid)`` returns further fields, computed from the components,
         whose jets the law uses.
+    reach : float, optional
+        Wavenumber beyond which linear terms do not make waves grow: for the error of a
+        solver, which is known on the waves that were observed.
 
     Notes
     -----
     Linear terms with constant coefficients are applied exactly, as an exponential in
-    Fourier space; the others by the classical Runge-Kutta scheme in the moving frame of
-    the linear ones (Lawson, SIAM J. Numer. Anal. 4 (1967) 372-380), on a grid fine enough
-    that products of resolved waves do not alias.
+    Fourier space; products are formed on a grid fine enough that resolved waves do not
+    alias. Steps are those of ETDRK4 (Cox and Matthews, J. Comput. Phys. 176 (2002) 430-455),
+    which keep the balance of short waves between damping and products; where linear terms
+    couple the components, of the classical scheme in the moving frame of the linear terms
+    (Lawson, SIAM J. Numer. Anal. 4 (1967) 372-380), which does not: waves that are damped
+    within a step then have a wrong, small amplitude.
     """
 
     model: SymbolicModel
     grid: Grid
     components: tuple[str, ...]
     auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    reach: float = np.inf
     vectorized: ClassVar[bool] = True  # steps many fields at once
+    _kept: dict[float, tuple[Modes, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.grid.is_periodic:
@@ -126,6 +137,8 @@ class FieldLaw:
                 jet = Jet.parse(name, self.components, self.grid.names)
                 source = self.components.index(jet.component)
                 out[..., target, source] += c * weight * self.grid.multiplier(jet.orders)
+        beyond = np.broadcast_to((self.grid.radius > self.reach)[..., None, None], out.shape)
+        out.real[beyond] = np.minimum(out.real[beyond], 0.0)
         return out
 
     @cached_property
@@ -178,14 +191,39 @@ class FieldLaw:
 
     def propagator(self, dt: float) -> Modes:
         """Return the exponential of the linear part over a time, per mode."""
-        if self._single:
-            return np.exp(dt * self.symbol)
-        values, vectors = np.linalg.eig(dt * self.symbol)
-        return np.asarray(vectors * np.exp(values)[..., None, :] @ np.linalg.inv(vectors))
+        return np.exp(dt * self.symbol) if self._single else np.asarray(expm(dt * self.symbol))
+
+    @cached_property
+    def _growth(self) -> Modes | None:
+        """Linear part of every component alone, or None where it couples them."""
+        n = len(self.components)
+        if self.symbol[..., ~np.eye(n, dtype=bool)].any():
+            return None
+        return np.moveaxis(self.symbol[..., np.arange(n), np.arange(n)], -1, 0)
+
+    def _made_once(self, dt: float) -> tuple[Modes, ...]:
+        """Return the weights of ETDRK4, or the propagator over half a step."""
+        if dt not in self._kept:
+            if len(self._kept) > 8:
+                self._kept.clear()
+            self._kept[dt] = (
+                (self.propagator(0.5 * dt),)
+                if self._growth is None
+                else etdrk4_weights(self._growth, dt)
+            )
+        return self._kept[dt]
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the field one step later."""
-        v, half = self._to_modes(x), self.propagator(0.5 * dt)
+        v = self._to_modes(x)
+        if self._growth is None:
+            return self._lawson(v, dt)
+        lead = (len(v),) + (1,) * (v.ndim - self._growth.ndim) + self._growth.shape[1:]
+        weights = tuple(w.reshape(lead) for w in self._made_once(float(dt)))
+        return self._to_values(advance_modes(v, self._nonlinear, weights))
+
+    def _lawson(self, v: Modes, dt: float) -> FloatArray:
+        (half,) = self._made_once(float(dt))
         moved = self._linear(half, v)
         if self._products is None:
             return self._to_values(self._linear(half, moved))
@@ -215,7 +253,11 @@ class CorrectedSolver:
     -----
     Strang splitting (SIAM J. Numer. Anal. 5 (1968) 506-517): half a step of the error, a
     step of the solver, half a step of the error; of second order in the step. Missing
-    diffusion is exact that way, where adding it to the tendency would explode.
+    diffusion is exact that way, where adding it to the tendency would explode. Of a
+    multi-step scheme the past is carried along by the error's flow, because what the
+    solver should see is its own motion. Waves that either part damps within a step get a
+    wrong, small amplitude; a solver that is itself a law is stepped with its error as one
+    law, without splitting.
     """
 
     solver: Solver
@@ -227,6 +269,14 @@ class CorrectedSolver:
         """How many past states a step needs."""
         return self.solver.history
 
+    @cached_property
+    def law(self) -> FieldLaw | None:
+        """Solver and error as one law, where the solver is a law of known terms."""
+        base = self.solver.dynamics
+        if not (isinstance(base, FieldLaw) and isinstance(self.error, FieldLaw)):
+            return None
+        return None if self.solver.fixed_step else _sum(base, self.error)
+
     def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Return the time derivative: the solver's and the error's."""
         states = np.asarray(x, dtype=np.float64)
@@ -235,10 +285,26 @@ class CorrectedSolver:
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the state one step later; `x` has a leading axis where there is a history."""
+        if self.law is not None:
+            return self.law.step(x, t, dt)
         states = np.asarray(x, dtype=np.float64)
         if self.history > 1:
-            moved = np.stack([self.error.step(past, t, 0.5 * dt) for past in states])
+            ages = np.arange(self.history)[::-1]
+            moved = np.stack([self.error.step(past, t, (age + 0.5) * dt)
+                              for past, age in zip(states, ages, strict=True)])  # fmt: skip
         else:
             moved = self.error.step(states, t, 0.5 * dt)
         base = self.solver.step(moved[None], np.array([t]), dt)[0]
         return np.asarray(self.error.step(base, t + 0.5 * dt, 0.5 * dt))
+
+
+def _sum(a: FieldLaw, b: FieldLaw) -> FieldLaw:
+    """Return two laws of the same fields as one."""
+    inputs = tuple(dict.fromkeys([*a.model.state_names, *b.model.state_names]))
+    models = []
+    for law in (a, b):
+        builder = TermTableBuilder(inputs)
+        table = builder.table(builder.copy(law.model.table, law.model.table.outputs.tolist()))
+        models.append(replace(law.model, table=table, state_names=inputs))
+    whole = models[0] + models[1]
+    return replace(a, model=whole, auxiliary=a.auxiliary or b.auxiliary)
