@@ -47,6 +47,7 @@ class GalerkinFlow:
     ) -> None:
         self.basis, self.grid, self.terms, self.theta = basis, grid, terms, theta
         self.n_states, self.n_terms = basis.n_rows, len(theta)
+        self._weights: dict[float, tuple[Modes, ...]] = {}
         table = terms.table
         forms = [linear_form(table.expression(slot)) for slot in table.outputs.tolist()]
         local = [f if f is not None and set(f) <= set(self._jets(f)) else None for f in forms]
@@ -95,21 +96,26 @@ class GalerkinFlow:
         values = np.tensordot(part.evaluate(self.fine, states), self.theta[self.products], (1, 0))
         return self.basis.complex(self.basis.project(self.fine, values))
 
-    def advance(self, rows: FloatArray, h: float) -> FloatArray:
-        """Return the states one step later, shape (n, n_states)."""
+    def advance(self, rows: FloatArray, h: float, times: FloatArray | None = None) -> FloatArray:
+        """Return the states one step later, shape (n, n_states); the law knows no time."""
         v = self.basis.complex(rows)
-        moved = advance_modes(v, self.nonlinear, etdrk4_weights(self.linear, h))
-        return self.basis.coordinates(moved)
+        if h not in self._weights:
+            self._weights[h] = etdrk4_weights(self.linear, h)
+        return self.basis.coordinates(advance_modes(v, self.nonlinear, self._weights[h]))
 
     # -- tangents ------------------------------------------------------------------
 
-    def tangents(self, start: FloatArray, end: FloatArray, h: float) -> FloatArray:
+    def tangents(
+        self, start: FloatArray, end: FloatArray, h: float, times: FloatArray | None = None
+    ) -> FloatArray:
         """Return the derivative of a step by the state, about the middle of the step.
 
         Parameters
         ----------
         start, end : ndarray of shape (n, n_states)
         h : float
+        times : ndarray of shape (n,), optional
+            Not used.
 
         Returns
         -------
@@ -127,6 +133,18 @@ class GalerkinFlow:
         half = np.exp(0.5 * h * self.linear)
         right = self.basis.rotated(half, np.eye(n))
         return self.basis.rotated(half, out @ right if half.imag.any() else out * np.diag(right))
+
+    def rate(self, rows: FloatArray) -> FloatArray:
+        """Return the time derivative, shape (n, n_states)."""
+        v = self.basis.complex(rows)
+        return self.basis.coordinates(self.linear * v + self.nonlinear(v))
+
+    def jacobian(self, rows: FloatArray) -> FloatArray:
+        """Return the derivative of the tendency by the state, (n, n_states, n_states)."""
+        linear = self.basis.rotated(self.linear, np.eye(self.n_states))
+        if self.table is None:
+            return np.broadcast_to(linear, (len(rows), *linear.shape))
+        return self._product_jacobian(rows) + linear
 
     @cached_property
     def _operators(self) -> tuple[FloatArray, list[FloatArray]]:

@@ -49,37 +49,41 @@ class PointFlow:
         self.coefficients = theta.reshape(self.n_states, table.n_terms)
         self.n_terms = theta.size
 
-    def rate(self, rows: FloatArray, h: float) -> FloatArray:
+    def rate(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the time derivative, shape (n, n_states)."""
-        base = self.solver.tendency(rows, np.zeros(len(rows)), h)
+        base = self.solver.tendency(rows, times, h)
         return base + self.table.evaluate(rows) @ self.coefficients.T
 
-    def advance(self, rows: FloatArray, h: float) -> FloatArray:
+    def advance(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the states one step later."""
         dt, x = h / self.substeps, rows
-        for _ in range(self.substeps):
-            k1 = self.rate(x, dt)
-            k2 = self.rate(x + 0.5 * dt * k1, dt)
-            k3 = self.rate(x + 0.5 * dt * k2, dt)
-            k4 = self.rate(x + dt * k3, dt)
+        for i in range(self.substeps):
+            t = times + i * dt
+            k1 = self.rate(x, dt, t)
+            k2 = self.rate(x + 0.5 * dt * k1, dt, t + 0.5 * dt)
+            k3 = self.rate(x + 0.5 * dt * k2, dt, t + 0.5 * dt)
+            k4 = self.rate(x + dt * k3, dt, t + dt)
             x = x + dt / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
         return x
 
-    def tangents(self, start: FloatArray, end: FloatArray, h: float) -> FloatArray:
+    def tangents(
+        self, start: FloatArray, end: FloatArray, h: float, times: FloatArray
+    ) -> FloatArray:
         """Return derivatives of a step by the state, (n, n_states, n_states)."""
-        J = h * self._jacobian(0.5 * (start + end), h)
+        J = h * self._jacobian(0.5 * (start + end), h, times + 0.5 * h)
         eye = np.eye(self.n_states)
         out = np.broadcast_to(eye, J.shape)
         for k in range(_TAYLOR, 0, -1):
             out = eye + J @ out / k
         return np.asarray(out)
 
-    def _jacobian(self, rows: FloatArray, h: float) -> FloatArray:
+    def _jacobian(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         out = np.empty((len(rows), self.n_states, self.n_states))
         for i, step in enumerate(_SHAKE * self.scale):
             shift = np.zeros(self.n_states)
             shift[i] = step
-            out[:, :, i] = (self.rate(rows + shift, h) - self.rate(rows - shift, h)) / (2.0 * step)
+            change = self.rate(rows + shift, h, times) - self.rate(rows - shift, h, times)
+            out[:, :, i] = change / (2.0 * step)
         return out
 
     def term_rows(self, rows: FloatArray) -> FloatArray:

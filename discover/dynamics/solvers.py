@@ -14,7 +14,6 @@ from discover.typing import FloatArray
 __all__ = ["Solver"]
 
 _FINEST = 250.0  # the first of the small steps, as a fraction of the step between observations
-_SAME = 1e-6  # relative difference of tendencies that is put down to rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +147,6 @@ class Solver:
 
     def _slope(self, states: FloatArray, times: FloatArray, h: float) -> FloatArray:
         return (self.step(self.steady(states), times, h) - states) / h
-
-    def is_autonomous(self, state: FloatArray, times: FloatArray, dt: float) -> bool:
-        """Whether the tendency at a state is the same at all these times."""
-        times = np.asarray(times, dtype=np.float64)
-        rates = self.tendency(np.repeat(state[None], len(times), axis=0), times, dt)
-        return bool(np.abs(rates - rates[0]).max() <= _SAME * np.abs(rates).max())
 
     def truncation(self, states: FloatArray, times: FloatArray, dt: float) -> FloatArray:
         """Return one whole step's slope minus the tendency's, midway: its own error.

@@ -48,6 +48,8 @@ class FieldSeries:
         observations too sparse to show them.
     record : ndarray of shape (n_snapshots, *grid), optional
         All snapshots of several runs, which share their spectrum; by default those of `field`.
+    unit : float, optional
+        Of which the steps of the trajectory must be multiples.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class FieldSeries:
         noise_std: float | None = None,
         climatology: Field | None = None,
         record: FloatArray | None = None,
+        unit: float | None = None,
     ) -> None:
         if len(field.names) != 1:
             raise DataError(
@@ -81,7 +84,7 @@ class FieldSeries:
         # the mean follows no spectrum; taking a faint one for zero would make it a drift u_x
         mean = np.flatnonzero(self.basis.constant)
         self.power[mean] = np.maximum(self.power[mean], self.spectrum.noise)
-        self._guess(climatology)
+        self._guess(climatology, unit)
         self.observed = self._observed()
 
     def _spectrum(
@@ -113,7 +116,7 @@ class FieldSeries:
 
     # -- the trajectory's first guess ------------------------------------------------
 
-    def _guess(self, climatology: Field | None) -> None:
+    def _guess(self, climatology: Field | None, unit: float | None) -> None:
         times = self.field.times
         self.points = self._seen()
         if climatology is not None:
@@ -122,9 +125,9 @@ class FieldSeries:
             self.correlation = correlation_times(climatology.times[most], rows[most], self.power)
         fine = np.linspace(times[0], times[-1], 20 * (len(times) - 1) + 1)
         self.time_scale = self._time_scale(fine, self._interpolated(fine[: 20 * 40 + 1]))
-        self.steps, self.at = time_grid(times, _STEP * self.time_scale)
-        grid_times = times[0] + np.concatenate([[0.0], np.cumsum(self.steps)])
-        self.guess = self._interpolated(grid_times)
+        self.steps, self.at = time_grid(times, _STEP * self.time_scale, unit)
+        self.times = times[0] + np.concatenate([[0.0], np.cumsum(self.steps)])
+        self.guess = self._interpolated(self.times)
 
     def _time_scale(self, fine: FloatArray, states: FloatArray) -> float:
         """Return the time in which the field changes by its own size."""
@@ -181,8 +184,9 @@ class FieldSeries:
     def series(self, flow: Callable[[FloatArray], Flow]) -> Series:
         """Return what the joint smoother takes."""
         return Series(
-            flow, self.observed, self.steps, np.sqrt(self.power), self.guess, self.time_scale
-        )
+            flow, self.observed, self.steps, np.sqrt(self.power), self.guess, self.time_scale,
+            float(self.times[0]),
+        )  # fmt: skip
 
     def law(self, theta: FloatArray) -> GalerkinFlow:
         """Return the flow of the terms alone."""
@@ -192,7 +196,7 @@ class FieldSeries:
         self,
         regressor: SparseRegressor,
         term_names: Sequence[str],
-        base: Callable[[FloatArray], FloatArray] | None = None,
+        base: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
     ) -> FloatArray:
         """Return first coefficients, from the integral form on the first guess.
 
@@ -201,7 +205,7 @@ class FieldSeries:
         regressor : SparseRegressor
         term_names : sequence of str
         base : callable, optional
-            Tendency of a solver in coordinates, for states (n, n_states).
+            Tendency of a solver in coordinates, for states (n, n_states) and times (n,).
 
         Notes
         -----
@@ -210,7 +214,7 @@ class FieldSeries:
         """
         states, n_terms = self.guess, self.terms.table.n_terms
         terms = self.law(np.zeros(n_terms)).term_rows(states)
-        known = np.zeros_like(states) if base is None else base(states)
+        known = np.zeros_like(states) if base is None else base(states, self.times)
         window = max(1, round(_WINDOW * self.time_scale / float(np.median(self.steps))))
         edges = np.arange(0, len(states) - window, max(1, window // 2))
         integral = cumulative(terms, self.steps)

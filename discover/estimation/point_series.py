@@ -18,12 +18,7 @@ from discover.regression import SparseRegressor, identify
 from discover.regression.base import ArrayRows
 from discover.typing import FloatArray
 
-__all__ = ["TIMED", "PointSeries"]
-
-TIMED = (
-    "ModelErrorDiscovery: a series needs a solver that does not depend on time; this one does. "
-    "Observe bursts of states instead, or make the time (or its sine and cosine) a state."
-)
+__all__ = ["PointSeries"]
 
 _STEP = 0.04  # steps of the trajectory, in units of the time in which the states change
 _WINDOW = 0.4  # width of the integral form, in the same units
@@ -61,11 +56,8 @@ class PointSeries:
         spread = np.maximum(states.std(axis=0), 1e-12 * self.scale)
         self.time_scale = float(np.min(spread / np.sqrt(np.mean(rate**2, axis=0))))
         self.steps, self.at = time_grid(run.times, _STEP * self.time_scale)
-        grid = run.times[0] + np.concatenate([[0.0], np.cumsum(self.steps)])
-        self.guess = self._interpolated(grid)
-        when = np.linspace(run.times[0], run.times[-1], 5)
-        if not solver.is_autonomous(self.guess[0], when, float(self.steps.min())):
-            raise DataError(TIMED)
+        self.times = run.times[0] + np.concatenate([[0.0], np.cumsum(self.steps)])
+        self.guess = self._interpolated(self.times)
         weights = np.where(seen, 1.0 / self.noise_variance, 0.0)
         values = np.where(seen, run.states, 0.0)
         self.observed = Observed(
@@ -92,13 +84,16 @@ class PointSeries:
 
     def series(self) -> Series:
         """Return what the joint smoother takes."""
-        return Series(self.flow, self.observed, self.steps, self.scale, self.guess, self.time_scale)
+        return Series(
+            self.flow, self.observed, self.steps, self.scale, self.guess, self.time_scale,
+            float(self.times[0]),
+        )  # fmt: skip
 
     def start(self, regressor: SparseRegressor, term_names: Sequence[str]) -> FloatArray:
         """Return first coefficients, from the integral form on the first guess."""
         states, p = self.guess, self.table.n_terms
         terms = self.table.evaluate(states)[:, None, :]
-        drift = self.solver.tendency(states, np.zeros(len(states)), float(self.steps.min()))
+        drift = self.solver.tendency(states, self.times, float(self.steps.min()))
         window = max(1, round(_WINDOW * self.time_scale / float(np.median(self.steps))))
         edges = np.arange(0, len(states) - window, max(1, window // 2))
         known = cumulative(drift[..., None], self.steps)[..., 0]

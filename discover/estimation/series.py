@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from discover.estimation.tridiagonal import eliminate
-from discover.exceptions import SimulationError
+from discover.exceptions import DataError, SimulationError
 from discover.regression import Estimate, SparseRegressor
 from discover.statistics import SufficientStatistics
 from discover.typing import FloatArray, IntArray
@@ -35,11 +35,13 @@ class Flow(Protocol):
     n_states: int
     n_terms: int
 
-    def advance(self, rows: FloatArray, h: float) -> FloatArray:
-        """Return states one step later, (n, n_states)."""
+    def advance(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
+        """Return states one step after times (n,), shape (n, n_states)."""
         ...
 
-    def tangents(self, start: FloatArray, end: FloatArray, h: float) -> FloatArray:
+    def tangents(
+        self, start: FloatArray, end: FloatArray, h: float, times: FloatArray
+    ) -> FloatArray:
         """Return derivatives of a step by the state, (n, n_states, n_states)."""
         ...
 
@@ -139,6 +141,7 @@ def linearise(
     observed: Observed,
     scale: FloatArray,
     q: float,
+    begin: float = 0.0,
 ) -> Linearisation:
     """Smooth a trajectory about itself, with one sensitivity column per candidate term.
 
@@ -155,6 +158,8 @@ def linearise(
         Standard deviation of the states: unit of the prior and of the process noise.
     q : float
         Process noise: standard deviation over `scale` per root of unit time.
+    begin : float, default=0.0
+        Time of the first state.
 
     Returns
     -------
@@ -173,11 +178,12 @@ def linearise(
     M = np.empty((n - 1, d, d))
     S = np.empty((n - 1, d, flow.n_terms))
     terms = flow.term_rows(states)
+    times = begin + np.concatenate([[0.0], np.cumsum(steps)])
     for h in np.unique(steps):
         these = np.flatnonzero(steps == h)
         start, end = states[these], states[these + 1]
-        forward[these] = flow.advance(start, float(h))
-        M[these] = flow.tangents(start, end, float(h))
+        forward[these] = flow.advance(start, float(h), times[these])
+        M[these] = flow.tangents(start, end, float(h), times[these])
         S[these] = flow.sensitivities(0.5 * (terms[these] + terms[these + 1]), float(h))
     weight = 1.0 / (q * np.sqrt(steps)[:, None] * scale)  # of every defect
     e = weight * (states[1:] - forward)
@@ -238,6 +244,8 @@ class Series:
         First guess of the trajectory.
     time_scale : float
         Unit of time of the process noise.
+    begin : float, default=0.0
+        Time of the first state.
     """
 
     flow: Callable[[FloatArray], Flow]
@@ -246,6 +254,7 @@ class Series:
     scale: FloatArray
     guess: FloatArray
     time_scale: float = 1.0
+    begin: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,7 +406,7 @@ def innovation_misfit(
 def _linearised(run: Series, theta: FloatArray, states: FloatArray, q: float) -> Linearisation:
     return linearise(
         run.flow(theta), theta, states, run.steps, run.observed, run.scale,
-        q / np.sqrt(run.time_scale),
+        q / np.sqrt(run.time_scale), run.begin,
     )  # fmt: skip
 
 
@@ -425,14 +434,53 @@ def cumulative(values: FloatArray, steps: FloatArray) -> FloatArray:
     return np.concatenate([zero, np.cumsum(middle, axis=0)])
 
 
-def time_grid(times: FloatArray, longest: float) -> tuple[FloatArray, IntArray]:
+def time_grid(
+    times: FloatArray, longest: float, unit: float | None = None
+) -> tuple[FloatArray, IntArray]:
     """Cut the intervals between observations into steps; also where the observations are.
 
+    Parameters
+    ----------
+    times : ndarray of shape (n_observed,)
+    longest : float
+    unit : float, optional
+        Of which every step must be a multiple.
+
+    Returns
+    -------
+    steps : ndarray of shape (n_steps,)
+    at : ndarray of int, shape (n_observed,)
+
+    Raises
+    ------
+    DataError
+        If an interval is no multiple of the unit.
+
+    Notes
+    -----
     Intervals that agree to a millionth get the very same step, so that they are advanced
     together.
     """
     intervals = np.diff(times)
+    if unit is not None:
+        return _steps_of(intervals, longest, unit)
     counts = np.maximum(1, np.ceil(intervals / longest - 1e-9)).astype(np.int64)
     lengths = intervals / counts
     lengths = np.array([float(f"{length:.9g}") for length in lengths])
     return np.repeat(lengths, counts), np.concatenate([[0], np.cumsum(counts)])
+
+
+def _steps_of(intervals: FloatArray, longest: float, unit: float) -> tuple[FloatArray, IntArray]:
+    """Cut intervals into steps that are multiples of a unit, as even as they can be."""
+    units = np.rint(intervals / unit).astype(np.int64)
+    off = np.abs(units * unit - intervals)
+    if (units < 1).any() or (off > 1e-4 * unit).any():
+        worst = float(intervals[int(np.argmax(off))])
+        raise DataError(
+            "ModelErrorDiscovery: fixed_step must divide the intervals between the observations; "
+            f"got {unit:.6g} for an interval of {worst:.6g}."
+        )
+    most = max(1, int(longest / unit + 1e-9))
+    cuts = [np.array_split(np.ones(n), -(-n // most)) for n in units.tolist()]
+    steps = np.array([unit * len(part) for cut in cuts for part in cut])
+    return steps, np.concatenate([[0], np.cumsum([len(cut) for cut in cuts])])

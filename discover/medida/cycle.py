@@ -119,12 +119,12 @@ class _Steps:
         self.flow, self.n_states = flow, flow.n_states
 
     def step(self, x: FloatArray, t: float, dt: float, u: Any = None) -> FloatArray:
-        return self.flow.advance(x, dt)
+        return self.flow.advance(x, dt, np.full(len(x), t))
 
 
 def _follow(run: Series, theta: FloatArray, assimilator: EnsembleKalmanFilter) -> Assimilation:
     """Assimilate a series with a law, from the first guess of its first state on."""
-    times = np.concatenate([[0.0], np.cumsum(run.steps)])[run.observed.at]
+    times = run.begin + np.concatenate([[0.0], np.cumsum(run.steps)])[run.observed.at]
     operators, values, noise = _instruments(run.observed)
     precision = np.diag(run.observed.blocks(0))
     variance = 1.0 / (1.0 / run.scale**2 + precision)
@@ -192,12 +192,13 @@ def _increments(
     counts = np.diff(at)
     total = np.zeros((*x.shape, flow.n_terms))
     terms = flow.term_rows(x)
+    times = run.begin + np.concatenate([[0.0], np.cumsum(run.steps)])
     for k in range(int(counts.max())):
         going = np.flatnonzero(counts > k)
         x, before = x.copy(), terms[going]
         for h in np.unique(run.steps[at[going] + k]):
             these = going[run.steps[at[going] + k] == h]
-            x[these] = flow.advance(x[these], float(h))
+            x[these] = flow.advance(x[these], float(h), times[at[these] + k])
         terms[going] = flow.term_rows(x[going])
         total[going] += 0.5 * run.steps[at[going] + k, None, None] * (before + terms[going])
     increments = (found.mean[1:] - found.forecast_mean[1:]) / span[:, None]

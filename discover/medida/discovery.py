@@ -65,8 +65,8 @@ class ModelErrorDiscovery(BaseEstimator):
         The only step the solver can take. Its discretisation error is then part of the
         error that is found.
     solver_dt : float, optional
-        Step at which the solver is run between the observations of a series; by default
-        the step of the trajectory's time grid.
+        Step at which the solver is usually run. Its tendency is found from steps that are
+        much smaller. By default the step of the trajectory's time grid.
     grid : Axis, Grid or sequence of Axis, optional
         On which the solver works, where that is finer than that of the observations.
     noise_std : float, optional

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from discover.assimilation import EnsembleKalmanFilter
-from discover.dynamics.solver_flow import SolverFlow, SolverTangents
+from discover.dynamics.solver_flow import ProjectedSolver, SteppedFlow, TendencyFlow
 from discover.dynamics.solvers import Solver
 from discover.estimation.field_series import FieldSeries
 from discover.estimation.increments import FieldIncrements, resampled
-from discover.estimation.point_series import TIMED
-from discover.estimation.series import Flow, Series, fit_series
+from discover.estimation.series import Flow, fit_series
 from discover.exceptions import DataError
 from discover.medida.answer import ErrorFit, Innovations, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
@@ -104,19 +103,21 @@ class FieldQuestion:
         sought, and the solver's terms are subtracted from the answer.
         """
         record = np.concatenate([field.values[..., 0] for field in fields])
-        posed = [
-            FieldSeries(field, self.grid, self.terms, self.noise_std, self.climatology, record)
-            for field in fields
-        ]
+        unit = self.solver.fixed_step if self.known is None else None
+        told = (self.noise_std, self.climatology, record, unit)
+        posed = [FieldSeries(field, self.grid, self.terms, *told) for field in fields]
         dt = min(float(p.steps.min()) for p in posed)
         step = self.step or dt
         names, target = self.terms.table.names, (fields[0].names[0],)
         noise = np.array([posed[0].noise_variance])
         if self.known is None:
-            self._refuse_timed(posed[0], step)
-            series = [self._black_box(p, step) for p in posed]
+            seen = [
+                ProjectedSolver(self.solver, self.grid, p.basis, np.sqrt(p.power), step)
+                for p in posed
+            ]
+            series = [p.series(self._corrected(s, p)) for s, p in zip(seen, posed, strict=True)]
         else:
-            series = [p.series(p.law) for p in posed]
+            seen, series = [], [p.series(p.law) for p in posed]
         base = np.zeros(len(names)) if self.known is None else self.known
         if self.filter is not None:
             cycle = run_cycle(series, self.filter, base, self.regressor, names, rng=self.rng)
@@ -127,7 +128,11 @@ class FieldQuestion:
                 posed[-1].basis.expand(self.grid, last)[0], lambda: ends, (cycle.note(),),
                 cycle=cycle,
             )  # fmt: skip
-        theta = np.mean([self._start(p, step) for p in posed], axis=0)
+        starts = [
+            p.start(self.regressor, names, seen[i].tendency if seen else None)
+            for i, p in enumerate(posed)
+        ]
+        theta = np.mean(starts, axis=0)
         found = fit_series(series, self.regressor, theta, names)
         estimate, stats = found.estimate, found.statistics(self.known)
         if self.known is not None:
@@ -140,31 +145,7 @@ class FieldQuestion:
             (series_note(found),), series=found,
         )  # fmt: skip
 
-    def _refuse_timed(self, posed: FieldSeries, step: float) -> None:
-        times = posed.field.times
-        state = posed.basis.expand(self.grid, posed.guess[:1])[0]
-        if not self.solver.is_autonomous(state, times[[0, len(times) // 2, -1]], step):
-            raise DataError(TIMED)
-
-    def _black_box(self, posed: FieldSeries, step: float) -> Series:
-        """Step with the solver itself; tangents by differences of its runs."""
-        runs = SolverTangents(self.solver, self.grid, posed.basis, np.sqrt(posed.power), step)
-
-        def flow(theta: FloatArray) -> Flow:
-            return SolverFlow(runs, posed.law(theta))
-
-        return posed.series(flow)
-
-    def _start(self, posed: FieldSeries, step: float) -> FloatArray:
-        """Return first coefficients, from the integral form."""
-        names = self.terms.table.names
-        if self.known is not None:
-            return posed.start(self.regressor, names)
-
-        def tendency(rows: FloatArray) -> FloatArray:
-            values = posed.basis.expand(self.grid, rows)
-            return posed.basis.project(
-                self.grid, self.solver.tendency(values, np.zeros(len(rows)), step)
-            )
-
-        return posed.start(self.regressor, names, tendency)
+    def _corrected(self, seen: ProjectedSolver, posed: FieldSeries) -> Callable[[FloatArray], Flow]:
+        """Return the flow of the solver with an error, for any coefficients."""
+        kind = TendencyFlow if self.solver.fixed_step is None else SteppedFlow
+        return lambda theta: kind(seen, posed.law(theta))

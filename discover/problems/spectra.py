@@ -248,6 +248,19 @@ class FourierTests:
             out[..., n:, :] += b * rows[..., :n, :][..., self.waves, :]
         return out
 
+    def diagonal(self, matrix: FloatArray) -> NDArray[np.complex128]:
+        """Return the factor per wave that is nearest to a matrix (n_rows, n_rows).
+
+        See :meth:`rotated`, of which this is the inverse where there is one.
+        """
+        cosines = np.arange(self.n_waves)[self.waves]
+        sines = self.n_waves + np.arange(len(cosines))
+        real = np.diag(matrix)[: self.n_waves].copy()
+        real[self.waves] = 0.5 * (matrix[cosines, cosines] + matrix[sines, sines])
+        out = real.astype(np.complex128)
+        out.imag[self.waves] = 0.5 * (matrix[sines, cosines] - matrix[cosines, sines])
+        return out
+
     def coordinates(self, modes: NDArray[np.complex128]) -> FloatArray:
         """Return the coordinates of Fourier coefficients: the inverse of :meth:`complex`."""
         z = modes * np.where(self.constant, 1.0, np.sqrt(2.0))

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 from discover import Axis, Grid, SymbolicModel
 from discover.dynamics.field_law import CorrectedSolver, FieldLaw, linear_form
 from discover.dynamics.galerkin import GalerkinFlow
+from discover.dynamics.solver_flow import ProjectedSolver, SteppedFlow, TendencyFlow, exponential
 from discover.dynamics.solvers import Solver
 from discover.exceptions import SimulationError
 from discover.libraries import JetLibrary, SymbolicLibrary
@@ -58,8 +60,8 @@ def test_coupled_linear_components_are_exact():
     np.testing.assert_allclose(found[:, 1], 0.5 * (right - left), atol=1e-12)
 
 
-def slope(step, exact):
-    errors = [np.abs(step(h) - exact).max() for h in (0.04, 0.02)]
+def slope(step, exact, steps=(0.04, 0.02)):
+    errors = [np.abs(step(h) - exact).max() for h in steps]
     return np.log2(errors[0] / errors[1])
 
 
@@ -73,6 +75,22 @@ def test_field_laws_converge_at_order_four():
     burgers = law("u*u_x, u_xx", [-1.0, 0.3])
     exact = run(burgers, smooth(), 0.0025)
     assert 3.6 < slope(lambda h: run(burgers, smooth(), h), exact) < 4.6
+
+
+def test_short_waves_keep_their_balance_at_long_steps():
+    """Slaved waves: their power falls by twenty decades, and each is damped within a step."""
+    modes = [np.abs(GRID.to_modes(run(ks(), smooth(), h, 1.0)))[3:31:3] for h in (0.1, 0.005)]
+    np.testing.assert_allclose(modes[0], modes[1], rtol=0.05)
+
+
+def test_growth_stops_at_the_reach():
+    u = np.cos(2 * np.pi * 2 / 22 * X) + np.cos(2 * np.pi * 9 / 22 * X)
+    unstable = law("u_xx", [-1.0])
+    bounded = FieldLaw(unstable.model, GRID, ("u",), reach=2.0)
+    grown = np.exp((2 * np.pi * 2 / 22) ** 2) * np.cos(2 * np.pi * 2 / 22 * X)
+    np.testing.assert_allclose(
+        bounded.step(u, 0.0, 1.0), grown + np.cos(2 * np.pi * 9 / 22 * X), atol=1e-12
+    )
 
 
 def test_right_hand_side_is_the_slope_of_small_steps():
@@ -103,6 +121,51 @@ def test_corrected_solver_converges_at_order_two_to_the_whole_equation():
     corrected = CorrectedSolver(Solver(CrankNicolson()), law("u*u_x", [-1.0]))
     exact = run(ks(), smooth(), 0.0025)
     assert 1.8 < slope(lambda h: run(corrected, smooth(), h), exact) < 2.3
+
+
+class AdamsBashforth:
+    """Two steps for half of the advection, Crank-Nicolson for linear terms."""
+
+    def __init__(self, growth, dispersion=0.0):
+        self.growth, self.dispersion = growth, dispersion
+
+    def step(self, x, t, dt):
+        half = law("u*u_x", [-0.5])
+        k = GRID.radius
+        L = 0.5 * dt * (self.growth * k**2 - 0.2j * self.dispersion * k**3 - k**4)
+        products = 1.5 * half.rhs(x[1]) - 0.5 * half.rhs(x[0])
+        v = (1 + L) * GRID.to_modes(x[1]) + dt * GRID.to_modes(products)
+        return GRID.from_modes(v / (1 - L))
+
+
+def test_correcting_a_multi_step_solver_keeps_its_order():
+    corrected = CorrectedSolver(Solver(AdamsBashforth(1.0), history=2), law("u*u_x", [-0.5]))
+
+    def ended(h):
+        states = [run(ks(), smooth(), h, 0.0), run(ks(), smooth(), 0.0025, h)]
+        for i in range(1, round(0.4 / h)):
+            states.append(corrected.step(np.array(states[-2:]), i * h, h))
+        return states[-1]
+
+    exact = run(ks(), smooth(), 0.0025)
+    assert 1.8 < slope(ended, exact, (0.02, 0.01)) < 2.3
+
+
+def test_a_law_and_its_error_are_stepped_as_one():
+    corrected = CorrectedSolver(
+        Solver(law("u*u_x, u_xxxx", [-1.0, -0.5])), law("u_xx, u_xxxx", [-1.0, -0.5])
+    )
+    one = ks().step(smooth(), 0.0, 0.1)
+    np.testing.assert_allclose(corrected.step(smooth(), 0.0, 0.1), one, atol=1e-13)
+    np.testing.assert_allclose(corrected.rhs(smooth()), ks().rhs(smooth()), atol=1e-9)
+
+
+def test_exponentials_of_many_matrices():
+    A = 8.0 * np.random.default_rng(0).standard_normal((3, 6, 6)) - 5.0 * np.eye(6)
+    E, phi = exponential(A)
+    exact = expm(A)
+    np.testing.assert_allclose(E, exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
+    np.testing.assert_allclose(A @ phi, exact - np.eye(6), atol=1e-9 * np.abs(exact).max())
 
 
 def test_multi_step_solvers_get_their_history():
@@ -167,3 +230,30 @@ def test_galerkin_tangents_and_sensitivities_match_differences(galerkin):
         up, down = flow(theta + unit).advance(rows, h), flow(theta - unit).advance(rows, h)
         exact = (up - down)[0] / (2 * eps)
         np.testing.assert_allclose(S[:, k], exact, atol=0.02 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("fixed_step", [None, 0.002])
+def test_a_black_box_and_its_error_flow_like_the_whole_law(galerkin, fixed_step):
+    """Steps, tangents and sensitivities; the solver is a two-step scheme without growth."""
+    flow, theta, rows, table = galerkin
+    error = np.zeros(len(theta))
+    for name, value in {"u*u_x": -0.5, "u_xx": -1.0}.items():
+        error[table.names.index(name)] = value
+    whole, basis = flow(theta), flow(theta).basis
+    solver = Solver(AdamsBashforth(0.0, 1.0), history=2, fixed_step=fixed_step)
+    seen = ProjectedSolver(solver, GRID, basis, np.ones(basis.n_rows), 0.002)
+    kind = SteppedFlow if fixed_step else TendencyFlow
+    both, h, times = kind(seen, flow(error)), 0.04, np.zeros(1)
+    end = whole.advance(rows, h)
+    size = np.abs(end - rows).max()
+    np.testing.assert_allclose(
+        both.advance(rows, h, times), end, atol=(1e-3 if fixed_step else 1e-5) * size
+    )
+    np.testing.assert_allclose(
+        both.tangents(rows, end, h, times), whole.tangents(rows, end, h), atol=0.02
+    )
+    terms = 0.5 * (whole.term_rows(rows) + whole.term_rows(end))
+    found, exact = both.sensitivities(terms, h)[0], whole.sensitivities(terms, h)[0]
+    for name in ("u*u_x", "u_xx"):
+        k = table.names.index(name)
+        np.testing.assert_allclose(found[:, k], exact[:, k], atol=0.05 * np.abs(exact[:, k]).max())

@@ -34,10 +34,10 @@ class LinearFlow:
         self.M, self.S, self.theta = M, S, theta
         self.n_states, self.n_terms = S.shape
 
-    def advance(self, rows, h):
+    def advance(self, rows, h, times):
         return rows @ self.M.T + self.S @ self.theta
 
-    def tangents(self, start, end, h):
+    def tangents(self, start, end, h, times):
         return np.broadcast_to(self.M, (len(start), *self.M.shape))
 
     def term_rows(self, rows):
