@@ -246,6 +246,14 @@ def test_a_correction_that_cannot_run_is_said(truth):
     assert "blows up" in repr(found)
 
 
+def test_growth_is_not_corrected_on_waves_that_were_not_seen(truth):
+    """A solver that damps twice too much: the correction alone would blow up short waves."""
+    solver = ImExSolver([-2.0, -2.0, -2.0, 0.0, 0.0])
+    found = ModelErrorDiscovery(solver, TERMS, random_state=0).fit(triples(truth, noise=0.01))
+    assert found_terms(found.error_)["u_xxxx"] == pytest.approx(1.0, rel=0.1)
+    assert not found.stability_
+
+
 @pytest.mark.parametrize("names", [("u",), ("u", "v")])
 def test_many_fields_step_as_each_alone(names):
     table = SymbolicLibrary("u*u_x, u_xx").build(jet_names(names, ["x"], 2))

@@ -58,6 +58,8 @@ class ErrorFit:
         The joint smoother's answer.
     cycle : CycleFit, optional
         That of the plain cycle of assimilation and regression.
+    reach : float
+        Wavenumber up to which a field was looked at.
     """
 
     estimate: Estimate
@@ -71,6 +73,7 @@ class ErrorFit:
     notes: tuple[str, ...] = ()
     series: SeriesFit | None = None
     cycle: CycleFit | None = None
+    reach: float = np.inf
 
     def mentioning(self, left_out: int) -> ErrorFit:
         """Return the same with a note on how many states were not used."""

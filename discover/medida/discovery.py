@@ -212,7 +212,9 @@ class ModelErrorDiscovery(BaseEstimator):
             target_names=[f"{name}_t" for name in field.names], kind="direct",
             support=estimate.support, covariance=estimate.covariance,
         )  # fmt: skip
-        error = FieldLaw(self.error_.pruned(), self.grid_, field.names, self.auxiliary)
+        error = FieldLaw(
+            self.error_.pruned(), self.grid_, field.names, self.auxiliary, self._fit.reach
+        )
         self.corrected_ = CorrectedSolver(self.solver_, error, self._fit.dt)
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,10 +89,11 @@ class FieldQuestion:
         notes = truncation_note(self.solver, source)
         if self.filter is not None:
             notes += (UNCYCLED,)
-        return fit_bursts(
+        found = fit_bursts(
             source, self.regressor, self.terms.table.names, field.names,
             fine[..., 0] if fine.shape[-1] == 1 else fine, notes,
         )  # fmt: skip
+        return replace(found, reach=max(tests.reach for tests in source.tests))
 
     # -- series ----------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class FieldQuestion:
             return ErrorFit(
                 cycle.estimate, [(cycle.estimate, cycle.statistics)], names, target, noise, dt,
                 posed[-1].basis.expand(self.grid, last)[0], lambda: ends, (cycle.note(),),
-                cycle=cycle,
+                cycle=cycle, reach=posed[0].basis.reach,
             )  # fmt: skip
         starts = [
             p.start(self.regressor, names, seen[i].tendency if seen else None)
@@ -142,7 +143,7 @@ class FieldQuestion:
             estimate, [(estimate, stats)], names, target, noise, dt,
             posed[-1].basis.expand(self.grid, found.states[-1][-1:])[0],
             lambda: explain_series(series, found, base, corrected),
-            (series_note(found),), series=found,
+            (series_note(found),), series=found, reach=posed[0].basis.reach,
         )  # fmt: skip
 
     def _corrected(self, seen: ProjectedSolver, posed: FieldSeries) -> Callable[[FloatArray], Flow]:

@@ -160,6 +160,7 @@ class FourierTests:
     """
 
     def __init__(self, grid: Grid, radius: float) -> None:
+        self.reach = radius
         chosen = grid.distinct & (grid.radius <= radius * (1 + 1e-9))
         self.where = np.nonzero(chosen)
         numbers = [np.fft.fftfreq(n, 1.0 / n) for n in grid.shape[:-1]]
