@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from discover.assimilation import EnsembleKalmanFilter as EnsembleKalmanFilter
     from discover.assimilation import Localization as Localization
     from discover.assimilation import analyze as analyze
+    from discover.control import SINDyRL as SINDyRL
     from discover.dynamics import Simulation as Simulation
     from discover.estimation import JointFit as JointFit
     from discover.estimation import Refinement as Refinement
@@ -76,6 +77,7 @@ _HOMES = {
     "RelevanceVectorRegressor": "discover.regression",
     "ReweightedWeakForm": "discover.estimation",
     "SINDy": "discover.sindy",
+    "SINDyRL": "discover.control",
     "STLSQ": "discover.regression",
     "SavitzkyGolay": "discover.problems",
     "Simulation": "discover.dynamics",

@@ -1,0 +1,177 @@
+"""Agents: searches for a policy in a surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from discover.control.policy import PolicyForm
+from discover.control.surrogate import Surrogate
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["Agent", "CMAAgent", "Search", "StartSampler"]
+
+#: Draws observations from which episodes begin: ``(rng, n) -> (n, n_observations)``.
+StartSampler = Callable[[np.random.Generator, int], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search found.
+
+    Parameters
+    ----------
+    policy : SymbolicModel
+        Kind "direct", observations to actions.
+    weights : ndarray of shape (n_weights,)
+        From which the next search may start.
+    score : float
+        Mean less half the deviation of its returns in the surrogate.
+    surrogate_steps : int
+    """
+
+    policy: SymbolicModel
+    weights: FloatArray
+    score: float
+    surrogate_steps: int
+
+
+class Agent(Protocol):
+    """Anything that finds a policy in a surrogate."""
+
+    def search(
+        self,
+        surrogate: Surrogate,
+        form: PolicyForm,
+        starts: StartSampler,
+        horizon: int,
+        *,
+        rng: np.random.Generator,
+        warm: FloatArray | None = None,
+        target: float | None = None,
+    ) -> Search:
+        """Find a policy.
+
+        Parameters
+        ----------
+        surrogate : Surrogate
+        form : PolicyForm
+            The family to search in.
+        starts : StartSampler
+        horizon : int
+            Steps of an episode.
+        rng : numpy.random.Generator
+        warm : ndarray of shape (n_weights,), optional
+            Weights of an earlier policy.
+        target : float, optional
+            A score below it is worth fresh starts.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CMAAgent:
+    """Covariance-matrix adaptation over the weights of a closed form.
+
+    Parameters
+    ----------
+    population : int, default=32
+    generations : int, default=150
+    n_starts : int, default=1
+        Fresh start states per generation, the same for all candidates.
+    members : int, default=3
+        Members of the ensemble that every candidate meets.
+    caution : float, default=0.5
+        Deviations over members and starts taken off the mean return.
+    restarts : int, default=2
+        Fresh searches while the score is below the target.
+
+    Notes
+    -----
+    N. Hansen and A. Ostermeier, Evolutionary Computation 9 (2001) 159-195, as implemented
+    by the package ``cmaes``. The policy returned is the mean of the last distribution.
+    """
+
+    population: int = 32
+    generations: int = 150
+    n_starts: int = 1
+    members: int = 3
+    caution: float = 0.5
+    restarts: int = 2
+
+    def search(
+        self,
+        surrogate: Surrogate,
+        form: PolicyForm,
+        starts: StartSampler,
+        horizon: int,
+        *,
+        rng: np.random.Generator,
+        warm: FloatArray | None = None,
+        target: float | None = None,
+    ) -> Search:
+        """Find a policy; see :class:`Agent`."""
+        best: Search | None = None
+        steps = 0
+        for attempt in range(self.restarts + 1):
+            begin = warm if attempt == 0 else None
+            found = self._climb(surrogate, form, starts, horizon, rng, begin)
+            steps += found.surrogate_steps
+            if best is None or found.score > best.score:
+                best = found
+            if best.score >= (-np.inf if target is None else target):
+                break
+        assert best is not None
+        return Search(best.policy, best.weights, best.score, steps)
+
+    def _climb(
+        self,
+        surrogate: Surrogate,
+        form: PolicyForm,
+        starts: StartSampler,
+        horizon: int,
+        rng: np.random.Generator,
+        warm: FloatArray | None,
+    ) -> Search:
+        from cmaes import CMA
+
+        n = form.n_weights
+        mean = rng.normal(0.0, 0.3, n) if warm is None else warm
+        optimizer = CMA(
+            mean=mean, sigma=0.5 if warm is None else 0.15, population_size=self.population,
+            seed=int(rng.integers(2**31)),
+        )  # fmt: skip
+        steps = 0
+        for _ in range(self.generations):
+            points = np.array([optimizer.ask() for _ in range(self.population)])
+            scores, taken = self._scores(surrogate, form, points, starts(rng, self.n_starts),
+                                         horizon)  # fmt: skip
+            steps += taken
+            optimizer.tell(list(zip(points, -scores, strict=True)))
+            if optimizer.should_stop():
+                break
+        center = np.asarray(optimizer.mean)
+        score, taken = self._scores(
+            surrogate, form, center[None], starts(rng, max(8, self.n_starts)), horizon
+        )
+        return Search(form.model(center), center, float(score[0]), steps + taken)
+
+    def _scores(
+        self,
+        surrogate: Surrogate,
+        form: PolicyForm,
+        points: FloatArray,
+        starts: FloatArray,
+        horizon: int,
+    ) -> tuple[FloatArray, int]:
+        members = min(self.members, surrogate.n_members)
+        run = surrogate.rollouts(
+            form.table, form.coefficients(points), starts, horizon, members=members
+        )
+        flat = run.returns.reshape(len(points), -1)
+        flat = np.where(np.isfinite(flat), flat, -1e9)
+        return flat.mean(axis=1) - self.caution * flat.std(axis=1), int(run.lengths.sum())

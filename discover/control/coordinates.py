@@ -1,0 +1,178 @@
+"""Coordinates: what the surrogate's states are, and how observations follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from discover.control.transitions import Transitions
+from discover.libraries.termtable import TermTable, TermTableBuilder
+from discover.typing import FloatArray
+
+__all__ = ["Coordinates", "Drift", "detect_coordinates", "observed_coordinates"]
+
+_ON_CIRCLE = 0.05  # rms of c^2 + s^2 - 1 up to which a pair is cosine and sine
+_KINEMATIC = 0.99  # share of a position's motion that its velocity must explain
+_WINDOW = 20  # steps over which that is judged: noise of a position averages out
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A position that its velocity moves: ``q' = q + before * v + after * v'``."""
+
+    position: int
+    velocity: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """States of a surrogate and their relation to the observations.
+
+    Parameters
+    ----------
+    observation_names, state_names : tuple of str
+    circles : tuple of (int, int, int)
+        State that is an angle, and the observations that are its cosine and sine.
+    plain : tuple of (int, int)
+        State, and the observation that it is.
+    drifts : tuple of Drift
+    projected : tuple of (int, int)
+        States that are cosine and sine of one angle, put back on the circle every step.
+    """
+
+    observation_names: tuple[str, ...]
+    state_names: tuple[str, ...]
+    circles: tuple[tuple[int, int, int], ...]
+    plain: tuple[tuple[int, int], ...]
+    drifts: tuple[Drift, ...] = ()
+    projected: tuple[tuple[int, int], ...] = ()
+
+    def states(self, observations: FloatArray) -> FloatArray:
+        """Return the states of observations, shape (..., n_states); angles in (-pi, pi]."""
+        z = np.empty((*observations.shape[:-1], len(self.state_names)))
+        for i, j in self.plain:
+            z[..., i] = observations[..., j]
+        for i, c, s in self.circles:
+            z[..., i] = np.arctan2(observations[..., s], observations[..., c])
+        return z
+
+    def increments(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Return the changes between states, those of angles the short way round."""
+        change = after - before
+        for i, _, _ in self.circles:
+            change[:, i] = (change[:, i] + np.pi) % (2 * np.pi) - np.pi
+        return change
+
+    def observe(self) -> TermTable:
+        """Return the table of observations as terms of the states."""
+        builder = TermTableBuilder(self.state_names)
+        slots = [0] * len(self.observation_names)
+        for i, j in self.plain:
+            slots[j] = i
+        for i, c, s in self.circles:
+            slots[c], slots[s] = builder.unary("cos", i), builder.unary("sin", i)
+        return builder.table(slots)
+
+
+def observed_coordinates(names: Sequence[str], data: Transitions) -> Coordinates:
+    """Take the observations themselves as states; circles among them are kept by projection."""
+    n = tuple(names)
+    every = tuple((i, i) for i in range(len(n)))
+    return Coordinates(n, n, (), every, (), tuple(_circles(data)))
+
+
+def detect_coordinates(data: Transitions) -> Coordinates:
+    """Find angles behind cosines and sines, and positions that velocities move.
+
+    Notes
+    -----
+    A pair of observations on the unit circle is an angle. A state is a position of another
+    one if the time integral of that one, over windows of 20 steps, explains 99 % of its
+    motion; whether the velocity before the step, after it, or their mean moves it is
+    decided by the smallest residual of single steps.
+    """
+    names = tuple(data.observation_names)
+    pairs = _circles(data)
+    state_names, circles, plain = list[str](), [], []
+    for j, name in enumerate(names):
+        pair = next((p for p in pairs if j in p), None)
+        if pair is None:
+            plain.append((len(state_names), j))
+            state_names.append(name)
+        elif pair[0] == j:
+            circles.append((len(state_names), *pair))
+            state_names.append(_angle_name(name))
+    found = Coordinates(names, tuple(state_names), tuple(circles), tuple(plain))
+    drifts = tuple(_drifts(found, data))
+    return Coordinates(names, found.state_names, found.circles, found.plain, drifts)
+
+
+def _angle_name(cosine: str) -> str:
+    return cosine.removeprefix("cos_") if cosine.startswith("cos_") else f"angle_{cosine}"
+
+
+def _circles(data: Transitions) -> list[tuple[int, int]]:
+    seen = np.concatenate([data.states, data.next_states])
+    found, used = [], set[int]()
+    for c, s in combinations(range(seen.shape[1]), 2):
+        apart = np.sqrt(np.mean((seen[:, c] ** 2 + seen[:, s] ** 2 - 1.0) ** 2))
+        varies = min(np.ptp(seen[:, c]), np.ptp(seen[:, s])) > 1e-3
+        if apart < _ON_CIRCLE and varies and not used & {c, s}:
+            found.append((c, s))
+            used |= {c, s}
+    return found
+
+
+def _drifts(coordinates: Coordinates, data: Transitions) -> list[Drift]:
+    paths = [coordinates.states(e.observations) for e in data.episodes]
+    angles = [i for i, _, _ in coordinates.circles]
+    for path in paths:
+        path[:, angles] = np.unwrap(path[:, angles], axis=0)
+    candidates: list[tuple[float, int, int]] = []
+    n = len(coordinates.state_names)
+    for q in range(n):
+        for v in range(n):
+            share = _explained(paths, q, v) if v != q and v not in angles else 0.0
+            if share >= _KINEMATIC:
+                candidates.append((share, q, v))
+    found, taken = [], set[int]()
+    for _, q, v in sorted(candidates, reverse=True):
+        if q not in taken and v not in taken:
+            found.append(_best_drift(paths, q, v))
+            taken |= {q, v}
+    return sorted(found, key=lambda d: d.position)
+
+
+def _explained(paths: list[FloatArray], q: int, v: int) -> float:
+    """Return the share of a state's motion over windows that the other's integral explains."""
+    moved, area = [], []
+    for path in paths:
+        w = min(_WINDOW, len(path) - 1)
+        if w < 1:
+            continue
+        total = np.concatenate([[0.0], np.cumsum(0.5 * (path[1:, v] + path[:-1, v]))])
+        moved.append(path[w:, q] - path[:-w, q])
+        area.append(total[w:] - total[:-w])
+    y, x = np.concatenate(moved), np.concatenate(area)
+    if not (x @ x > 0 and y @ y > 0):
+        return 0.0
+    return float((x @ y) ** 2 / (x @ x) / (y @ y)) if x @ y > 0 else 0.0
+
+
+def _best_drift(paths: list[FloatArray], q: int, v: int) -> Drift:
+    y = np.concatenate([np.diff(p[:, q]) for p in paths])
+    before = np.concatenate([p[:-1, v] for p in paths])
+    after = np.concatenate([p[1:, v] for p in paths])
+    best = (np.inf, 0.0, 0.0)
+    for a, b in ((0.5, 0.5), (0.0, 1.0), (1.0, 0.0)):
+        x = a * before + b * after
+        h = float(x @ y / (x @ x))
+        rss = float(((y - h * x) ** 2).sum())
+        if rss < best[0]:
+            best = (rss, a * h, b * h)
+    return Drift(q, v, best[1], best[2])

@@ -1,0 +1,251 @@
+"""Surrogate dynamics: increments as sparse ensembles, from statistics that grow with the data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
+from discover.control.transitions import Transitions
+from discover.exceptions import DataWarning
+from discover.libraries import FeatureLibrary, PolynomialLibrary
+from discover.libraries.termtable import TermTable, TermTableBuilder
+from discover.problems.base import DesignRows, Problem
+from discover.regression import STLSQ, EnsembleRegressor
+from discover.statistics import accumulate
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["DynamicsLearner", "LearnedDynamics", "automatic_library"]
+
+_ROWS_PER_BLOCK = 10
+_MOST_TERMS = 150
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedDynamics:
+    """What was learned of the transitions.
+
+    Parameters
+    ----------
+    model : SymbolicModel
+        Kind "increment" over states and actions: the median of the members.
+    members : ndarray of shape (n_members, n_states, n_terms)
+        Their coefficients, on the terms of `model`.
+    coordinates : Coordinates
+    n_rows : int
+        Steps that the fit used.
+    scale : ndarray of shape (n_states,)
+        Root-mean-square of the increments.
+    """
+
+    model: SymbolicModel
+    members: FloatArray
+    coordinates: Coordinates
+    n_rows: int
+    scale: FloatArray
+
+    def member(self, k: int) -> SymbolicModel:
+        """Return one member as a model of its own."""
+        return self.model.with_coefficients(self.members[k])
+
+    def variance(self, states: FloatArray, actions: FloatArray) -> FloatArray:
+        """Return the ensemble's variance of the increments, ``theta C theta'`` per state.
+
+        Parameters
+        ----------
+        states : ndarray of shape (n, n_states)
+        actions : ndarray of shape (n, n_actions)
+
+        Returns
+        -------
+        ndarray of shape (n, n_states)
+        """
+        theta = self.model.table.evaluate(np.concatenate([states, actions], axis=1))
+        apart = self.members - self.members.mean(axis=0)
+        values = np.einsum("np,kip->kni", theta, apart)
+        return np.asarray((values**2).sum(axis=0) / max(len(apart) - 1, 1))
+
+
+class DynamicsLearner(BaseEstimator):
+    """Learn how states change, as an ensemble of sparse laws.
+
+    Parameters
+    ----------
+    library : FeatureLibrary, optional
+        Candidate terms over the states and actions by name; by default those of
+        :func:`automatic_library`.
+    coordinates : {"auto", "observed"} or Coordinates, default="auto"
+        "auto" finds angles and velocities (:func:`detect_coordinates`); "observed" takes
+        the observations as they are.
+    threshold : float, default=3e-3
+        Of STLSQ, on contributions: no unit.
+    n_members : int, default=5
+    bounds : mapping of str to (low, high), optional
+        Box of observations in which the law holds; rows that leave it (contacts) are masked.
+    random_state : int
+
+    Notes
+    -----
+    With velocities known, positions drift, velocities are kicked, positions drift: all
+    terms are evaluated at the drifted positions, so that fit and rollout are one map
+    (Stoermer and Verlet's scheme; Hairer, Lubich and Wanner, Acta Numerica 12 (2003) 399).
+    The bag of a member is as large as the data.
+    """
+
+    def __init__(
+        self,
+        library: FeatureLibrary | None = None,
+        *,
+        coordinates: str | Coordinates = "auto",
+        threshold: float = 3e-3,
+        n_members: int = 5,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.library = library
+        self.coordinates = coordinates
+        self.threshold = threshold
+        self.n_members = n_members
+        self.bounds = bounds
+        self.random_state = random_state
+
+    def fit(self, data: Transitions) -> LearnedDynamics:
+        """Learn from all transitions."""
+        if isinstance(self.coordinates, Coordinates):
+            found = self.coordinates
+        elif self.coordinates == "observed":
+            found = observed_coordinates(data.observation_names, data)
+        else:
+            found = detect_coordinates(data)
+        library = automatic_library(found, data) if self.library is None else clone(self.library)
+        table, velocities = _drifted(library, found, tuple(data.action_names))
+        inside = _inside(data, self.bounds)
+        before = found.states(data.states)[inside]
+        change = found.increments(before, found.states(data.next_states)[inside])
+        kept = [i for i in range(len(found.state_names)) if i not in velocities]
+        inputs = np.concatenate([before, data.actions[inside]], axis=1)
+        kicks = self._regress(table, inputs, change[:, kept])
+        members = _with_drifts(kicks, kept, found, velocities, table)
+        coefficients = np.median(members, axis=0)
+        model = SymbolicModel(
+            table, coefficients, found.state_names, tuple(data.action_names), kind="increment"
+        )
+        size = np.sqrt(np.mean(change**2, axis=0))
+        scale = np.where(size > 0, size, 1.0)
+        return LearnedDynamics(model, members, found, int(inside.sum()), scale)
+
+    def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
+        problem = Problem(
+            np.ascontiguousarray(inputs), np.ascontiguousarray(targets), table.inputs,
+            tuple(f"d{i}" for i in range(targets.shape[1])), "increment", None,
+            np.array([0, len(inputs)]), float(len(inputs)), np.zeros(targets.shape[1]),
+        )  # fmt: skip
+        blocks = max(2, len(inputs) // _ROWS_PER_BLOCK)
+        stats = accumulate(DesignRows(problem, table), n_blocks=blocks)
+        ensemble = EnsembleRegressor(
+            STLSQ(self.threshold), self.n_members, random_state=self.random_state
+        )
+        with warnings.catch_warnings():  # early data cannot tell all candidates apart
+            warnings.simplefilter("ignore", DataWarning)
+            found = ensemble.fit_statistics(stats)
+        assert found.members is not None
+        return found.members
+
+
+def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None) -> FloatArray:
+    inside = np.ones(len(data), dtype=bool)
+    for name, (low, high) in (bounds or {}).items():
+        j = list(data.observation_names).index(name)
+        for seen in (data.states[:, j], data.next_states[:, j]):
+            inside &= (seen >= low) & (seen <= high)
+    return inside
+
+
+def _drifted(
+    library: FeatureLibrary, coordinates: Coordinates, actions: tuple[str, ...]
+) -> tuple[TermTable, dict[int, int]]:
+    """Return the library at drifted positions, and where the velocities are among its terms."""
+    inputs = (*coordinates.state_names, *actions)
+    table = library.build(inputs)
+    builder = TermTableBuilder(inputs)
+    at = list(range(len(inputs)))
+    for drift in coordinates.drifts:
+        if drift.before:
+            moved = builder.mul(builder.constant(drift.before), drift.velocity)
+            at[drift.position] = builder.binary("add", drift.position, moved)
+    slots = builder.copy(table, table.outputs.tolist(), at)
+    slots += [drift.velocity for drift in coordinates.drifts]
+    result = builder.table(slots)
+    where = result.outputs.tolist()
+    return result, {d.position: where.index(d.velocity) for d in coordinates.drifts}
+
+
+def _with_drifts(
+    kicks: FloatArray,
+    kept: Sequence[int],
+    coordinates: Coordinates,
+    velocities: Mapping[int, int],
+    table: TermTable,
+) -> FloatArray:
+    members = np.zeros((len(kicks), len(coordinates.state_names), table.n_terms))
+    members[:, list(kept)] = kicks
+    for d in coordinates.drifts:
+        members[:, d.position] = d.after * members[:, d.velocity]
+        members[:, d.position, velocities[d.position]] += d.before + d.after
+    return members
+
+
+class _Products(FeatureLibrary):
+    """Every product of one expression from each list, over named columns."""
+
+    def __init__(self, groups: Sequence[Sequence[str]], extra: Sequence[str] = ()) -> None:
+        self.groups = groups
+        self.extra = extra
+
+    def build(self, inputs: Sequence[str]) -> TermTable:
+        """Return the table of products, then the extra terms."""
+        from discover.libraries.parse import parse_expression
+
+        builder = TermTableBuilder(inputs)
+        slots = [builder.constant(1.0)]
+        for group in self.groups:
+            terms = [parse_expression(text, builder) for text in group]
+            slots = [builder.mul(a, b) for a in slots for b in terms]
+        slots += [parse_expression(text, builder) for text in self.extra]
+        return builder.table(slots)
+
+
+def automatic_library(coordinates: Coordinates, data: Transitions) -> FeatureLibrary:
+    """Return candidate terms that suit the coordinates.
+
+    With angles: trigonometric monomials of degree 3, each times 1, the velocities, their
+    squares and the actions, and the positions. Else: monomials of states and actions, of
+    the highest degree up to 3 with at most 150 terms.
+    """
+    names = coordinates.state_names
+    angles = [names[i] for i, _, _ in coordinates.circles]
+    actions = list(data.action_names)
+    if angles:
+        trig = [[_trig(k, m, a) for k, m in _WAVES] for a in angles]
+        if len(angles) > 1:
+            trig = [[_trig(k, m, a) for k, m in _WAVES[:5]] for a in angles]
+        positions = [names[d.position] for d in coordinates.drifts]
+        rates = [n for n in names if n not in angles and n not in positions]
+        forces = ["1", *rates, *(f"{v}**2" for v in rates), *actions]
+        return _Products([*trig, forces], [p for p in positions if p not in angles])
+    columns = len(names) + len(actions)
+    degree = 3 if (columns + 1) * (columns + 2) * (columns + 3) / 6 <= _MOST_TERMS else 2
+    return PolynomialLibrary(degree)
+
+
+_WAVES = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (3, 0), (2, 1))  # s^2 = 1 - c^2 is left out
+
+
+def _trig(cosines: int, sines: int, angle: str) -> str:
+    factors = [f"cos({angle})"] * cosines + [f"sin({angle})"] * sines
+    return "*".join(factors) or "1"

@@ -1,0 +1,128 @@
+"""Policies: closed forms from observations to actions, that saturate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from discover.libraries import FeatureLibrary, PolynomialLibrary
+from discover.libraries.termtable import TermTable
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray, IntArray
+
+__all__ = ["ActionBox", "PolicyForm", "act"]
+
+
+@dataclass(frozen=True, eq=False)
+class ActionBox:
+    """What actions an environment takes.
+
+    Parameters
+    ----------
+    names : tuple of str
+    low, high : ndarray of shape (n_actions,)
+    levels : ndarray of int, shape (n_actions,), optional
+        Number of equally spaced values of a discrete action; 0 for a continuous one.
+    """
+
+    names: tuple[str, ...]
+    low: FloatArray
+    high: FloatArray
+    levels: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        """Fill in that all actions are continuous."""
+        if not len(self.levels):
+            object.__setattr__(self, "levels", np.zeros(len(self.names), dtype=np.int64))
+
+    def saturate(self, u: ArrayLike) -> FloatArray:
+        """Clip, and round discrete actions to their levels."""
+        x = np.clip(np.asarray(u, dtype=np.float64), self.low, self.high)
+        gap = (self.high - self.low) / np.maximum(self.levels - 1, 1)
+        rounded = self.low + gap * np.floor((x - self.low) / gap + 0.5)
+        return np.asarray(np.where(self.levels > 1, rounded, x))
+
+    def to_env(self, u: FloatArray) -> Any:
+        """Return the action in the form the environment takes."""
+        if self.levels[0] > 1:
+            return int(np.round(u[0]))
+        return u.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyForm:
+    """A family of policies: weights times the terms of a library, clipped to the box.
+
+    Parameters
+    ----------
+    table : TermTable
+        Terms of the observations.
+    scale : ndarray of shape (n_terms,)
+        Size of each term on the data: a weight of 1 moves the action by about its unit.
+    box : ActionBox
+    """
+
+    table: TermTable
+    scale: FloatArray
+    box: ActionBox
+
+    @classmethod
+    def over(
+        cls,
+        library: FeatureLibrary | None,
+        names: Sequence[str],
+        observations: FloatArray,
+        box: ActionBox,
+        circles: Sequence[tuple[int, int]] = (),
+    ) -> PolicyForm:
+        """Choose the terms and their sizes.
+
+        Parameters
+        ----------
+        library : FeatureLibrary, optional
+            By default all monomials up to degree 3, without the squares of sines.
+        names : sequence of str
+        observations : ndarray of shape (n, n_observations)
+            What was seen so far; each column is scaled by the power of two nearest its size.
+        box : ActionBox
+        circles : sequence of (int, int)
+            Observations that are cosine and sine of one angle.
+        """
+        table = (PolynomialLibrary(3) if library is None else library).build(tuple(names))
+        powers = table.powers()
+        if powers is None:
+            size = np.sqrt(np.mean(table.evaluate(observations) ** 2, axis=0))
+            return cls(table, np.where(size > 0, size, 1.0), box)
+        if library is None:
+            kept = [k for k in range(len(powers)) if all(powers[k, s] < 2 for _, s in circles)]
+            table, powers = table.select(kept), powers[kept]
+        size = np.sqrt(np.mean(observations**2, axis=0))
+        unit = np.ldexp(1.0, np.round(np.log2(np.where(size > 0, size, 1.0))).astype(int))
+        return cls(table, np.asarray(np.prod(unit**powers, axis=1)), box)
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers a policy is."""
+        return self.table.n_terms * len(self.box.names)
+
+    def coefficients(self, weights: FloatArray) -> FloatArray:
+        """Return coefficients of the terms, shape (..., n_actions, n_terms)."""
+        half = 0.5 * (self.box.high - self.box.low)
+        shaped = weights.reshape(*weights.shape[:-1], len(half), self.table.n_terms)
+        return np.asarray(shaped * half[:, None] / self.scale)
+
+    def model(self, weights: FloatArray) -> SymbolicModel:
+        """Return the policy as a law of kind "direct"; :func:`act` saturates it."""
+        return SymbolicModel(
+            self.table, self.coefficients(weights), self.table.inputs,
+            target_names=self.box.names, kind="direct",
+        )  # fmt: skip
+
+
+def act(policy: SymbolicModel, observations: ArrayLike, box: ActionBox) -> FloatArray:
+    """Return the saturated actions of a policy, shape (..., n_actions)."""
+    return box.saturate(policy.rhs(observations))

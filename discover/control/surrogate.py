@@ -1,0 +1,219 @@
+"""Surrogate: learned dynamics, reward and end as one compiled world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from discover.control.dynamics import LearnedDynamics
+from discover.control.policy import ActionBox
+from discover.kernels import rollouts as kernel
+from discover.libraries.termtable import TermTable
+from discover.symbolic import SymbolicModel
+from discover.typing import BoolArray, FloatArray, IntArray
+
+__all__ = ["Rollouts", "Surrogate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """What closed loops earned.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_candidates, n_members, n_starts)
+    lengths : ndarray of int, same shape
+        Steps taken.
+    ended : ndarray of bool, same shape
+        Whether a bound (or disagreement) ended it.
+    trace : ndarray of shape (n_candidates, n_members, n_starts, horizon) or None
+        Reward of every step.
+    """
+
+    returns: FloatArray
+    lengths: IntArray
+    ended: BoolArray
+    trace: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """A learned world: an ensemble of laws, a reward, and where it ends.
+
+    Parameters
+    ----------
+    dynamics : LearnedDynamics
+    outcome : SymbolicModel
+        Kind "direct" over next observations and actions, with target ``reward`` and,
+        optionally, ``terminal`` (above 0: the world ends).
+    box : ActionBox
+    bounds : mapping of str to (low, high), optional
+        Box of observations; leaving it ends an episode.
+    penalty, limit : float
+        Of the ensemble's disagreement (root of the mean variance over states, relative to
+        the size of the increments): taken off every reward, and where an episode ends. A
+        negative penalty is a bonus.
+    """
+
+    dynamics: LearnedDynamics
+    outcome: SymbolicModel
+    box: ActionBox
+    bounds: Mapping[str, tuple[float, float]] | None = None
+    penalty: float = 0.0
+    limit: float = np.inf
+
+    @property
+    def n_members(self) -> int:
+        """Number of members of the ensemble."""
+        return len(self.dynamics.members)
+
+    def rollouts(
+        self,
+        table: TermTable,
+        coefficients: FloatArray,
+        starts: FloatArray,
+        horizon: int,
+        *,
+        members: int | None = None,
+        trace: bool = False,
+    ) -> Rollouts:
+        """Run policies from start states, with every member.
+
+        Parameters
+        ----------
+        table : TermTable
+            Terms of the policies, over observations.
+        coefficients : ndarray of shape (n_candidates, n_actions, n_terms)
+        starts : ndarray of shape (n_starts, n_observations)
+            Observations from which every candidate starts with every member.
+        horizon : int
+        members : int, optional
+            Use the first so many members; by default all.
+        trace : bool, default=False
+            Keep the reward of every step.
+        """
+        n_candidates, n_actions, p = coefficients.shape
+        k = self.n_members if members is None else members
+        z0 = self.dynamics.coordinates.states(np.atleast_2d(starts))
+        shape = (n_candidates, k, len(z0))
+        index = np.indices(shape).reshape(3, -1)
+        jobs = np.ascontiguousarray(index[:2].T.astype(np.int64))
+        returns, lengths = np.zeros(len(jobs)), np.zeros(len(jobs), dtype=np.int64)
+        kept = np.zeros((len(jobs), horizon) if trace else (0, 0))
+        sums = _dense_sums(n_actions, p)
+        kernel.rollouts(
+            self._observe, _program(table), sums,
+            np.ascontiguousarray(coefficients.reshape(n_candidates, -1)), self._actions,
+            self._change[0], self._change[1], self._change[2], self._circles,
+            self._outcome[0], self._outcome[1], self._outcome[2], self._bounds, self._caution,
+            jobs, np.ascontiguousarray(z0[index[2]]), horizon, returns, lengths, kept,
+        )  # fmt: skip
+        rewards = kept.reshape(*shape, horizon) if trace else None
+        return Rollouts(
+            returns.reshape(shape), np.abs(lengths).reshape(shape), (lengths < 0).reshape(shape),
+            rewards,
+        )  # fmt: skip
+
+    def step(
+        self, states: FloatArray, actions: FloatArray, member: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+        """Take one step from surrogate states with given actions.
+
+        Parameters
+        ----------
+        states : ndarray of shape (n, n_states)
+        actions : ndarray of shape (n, n_actions)
+            Saturated.
+        member : ndarray of int, shape (n,)
+            Which member moves each; -1 for the median of all.
+
+        Returns
+        -------
+        states, observations, rewards, terminated
+        """
+        z = np.ascontiguousarray(states.T, dtype=np.float64)
+        u = np.ascontiguousarray(actions.T, dtype=np.float64)
+        n = z.shape[1]
+        seen = np.empty((len(self.dynamics.coordinates.observation_names), n))
+        verdict, doubt = np.zeros((2, n)), np.zeros(n)
+        weights = self._change[2]
+        median = np.median(weights, axis=0, keepdims=True)
+        which = np.where(member < 0, len(weights), member).astype(np.int64)
+        kernel.step_states(
+            self._observe, self._change[0], self._change[1], np.concatenate([weights, median]),
+            which, self._circles, self._outcome[0], self._outcome[1], self._outcome[2],
+            self._caution, z, u, seen, verdict, doubt,
+        )  # fmt: skip
+        low, high = self._bounds
+        inside = ((seen >= low[:, None]) & (seen <= high[:, None])).all(axis=0)
+        done = ~inside | (verdict[1] > 0) | (doubt > self.limit**2) | ~np.isfinite(z).all(axis=0)
+        rewards = np.where(inside, verdict[0] - self.penalty * np.sqrt(doubt), 0.0)
+        return z.T.copy(), seen.T.copy(), rewards, done
+
+    # -- what the kernels read -------------------------------------------------------
+
+    @cached_property
+    def _observe(self) -> tuple[Any, ...]:
+        return _program(_every_output(self.dynamics.coordinates))
+
+    @cached_property
+    def _actions(self) -> tuple[Any, ...]:
+        return self.box.low, self.box.high, self.box.levels
+
+    @cached_property
+    def _change(self) -> tuple[Any, ...]:
+        """Program, sums and member weights of the terms that any member uses."""
+        members, model = self.dynamics.members, self.dynamics.model
+        used = np.flatnonzero((members != 0).any(axis=(0, 1)))
+        table = model.table.select(used)
+        some = (members[:, :, used] != 0).any(axis=0)
+        targets, terms = np.nonzero(some)
+        indptr = np.searchsorted(targets, np.arange(len(some) + 1)).astype(np.int64)
+        weights = np.ascontiguousarray(members[:, :, used][:, targets, terms])
+        return _program(table), (indptr, terms.astype(np.int64)), weights
+
+    @cached_property
+    def _circles(self) -> IntArray:
+        return np.array(self.dynamics.coordinates.projected, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def _outcome(self) -> tuple[Any, ...]:
+        model = self.outcome.pruned()
+        targets, terms = np.nonzero(model.coefficients)
+        indptr = np.searchsorted(targets, np.arange(3)).astype(np.int64)
+        weights = np.ascontiguousarray(model.coefficients[targets, terms])
+        return _program(model.table), (indptr, terms.astype(np.int64)), weights
+
+    @cached_property
+    def _bounds(self) -> tuple[FloatArray, FloatArray]:
+        names = self.dynamics.coordinates.observation_names
+        box = [(self.bounds or {}).get(name, (-np.inf, np.inf)) for name in names]
+        return np.array([b[0] for b in box], float), np.array([b[1] for b in box], float)
+
+    @cached_property
+    def _caution(self) -> tuple[Any, ...]:
+        weights = self._change[2]
+        scale = np.ones(len(self.dynamics.coordinates.state_names))
+        if (self.penalty == 0 and not np.isfinite(self.limit)) or len(weights) < 2:
+            return np.zeros((0, weights.shape[1])), scale, 0.0, np.inf
+        apart = (weights - weights.mean(axis=0)) / np.sqrt(len(weights) - 1)
+        return apart, self.dynamics.scale, float(self.penalty), float(self.limit)
+
+
+def _every_output(coordinates: Any) -> TermTable:
+    table: TermTable = coordinates.observe()
+    return table
+
+
+def _program(table: TermTable) -> tuple[Any, ...]:
+    program = np.ascontiguousarray(table.program)
+    return program, table.constants, np.ascontiguousarray(table.outputs)
+
+
+def _dense_sums(n_sums: int, n_terms: int) -> tuple[IntArray, IntArray]:
+    indptr = np.arange(n_sums + 1, dtype=np.int64) * n_terms
+    return indptr, np.tile(np.arange(n_terms, dtype=np.int64), n_sums)

@@ -1,0 +1,313 @@
+"""SINDyRL: learn a world and a policy as closed forms, from few real steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discover.control.agents import Agent, CMAAgent, Search
+from discover.control.dynamics import DynamicsLearner
+from discover.control.plant import Plant
+from discover.control.policy import PolicyForm, act
+from discover.control.reward import RewardLearner, given_outcome
+from discover.control.surrogate import Surrogate
+from discover.libraries import FeatureLibrary
+from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["Round", "SINDyRL", "score_policy"]
+
+_AGENTS = {"cma": CMAAgent}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of the loop: what was searched, and what it earned in the real world."""
+
+    real_steps: int
+    surrogate_score: float
+    real_return: float
+    complete: bool
+    surrogate_steps: int
+    terms: int
+
+
+class SINDyRL:
+    """Dyna with sparse laws: explore, fit, search a policy in the fit, try it, repeat.
+
+    Parameters
+    ----------
+    env : gymnasium.Env or str
+        The real world; an id is made by gymnasium ("package:id" imports the package first).
+    agent : {"cma"} or Agent, default="cma"
+    reward : str, SymbolicModel or None
+        Expression over next observations and actions; None to learn it.
+    terminal : str, optional
+        Expression that is above 0 where the world ends.
+    dynamics : DynamicsLearner, optional
+    reward_learner : RewardLearner, optional
+    policy_library : FeatureLibrary, optional
+        By default monomials up to degree 3 of the observations.
+    bounds : mapping of str to (low, high), optional
+        Box of observations: what leaves it is masked, and ends real and surrogate episodes.
+    starts : {"reset", "observed"}, default="reset"
+        Surrogate episodes begin where the environment resets to (which takes no step), or
+        like the starts that were seen.
+    target : float, optional
+        Return at which learning stops; by default the threshold of the environment, if any.
+    explore : int, default=500
+        First steps, of uniform actions held for `hold` steps.
+    hold : (int, int), default=(5, 20)
+    horizon : int, optional
+        Steps of an episode; by default those of the environment.
+    patience : float, default=0.1
+        Time lag, in episodes, that a real run may have behind the worst member.
+    observation_names : sequence of str, optional
+    penalty : float, default=0.0
+        On disagreement; see :class:`Surrogate`.
+
+    Attributes
+    ----------
+    dynamics_, reward_, policy_ : SymbolicModel
+    plant_ : Plant
+        With all real steps in ``plant_.data``.
+    rounds_ : list of Round
+    real_return_ : float
+        Of the policy, in the real episode that chose it.
+
+    Notes
+    -----
+    Zolman, Lagemann, Fasel, Kutz and Brunton, arXiv:2403.09110, with another search, other
+    coordinates and fewer steps. Every real step counts, those that judge a policy too. For
+    one seed the result is the same bit for bit.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        agent: str | Agent = "cma",
+        *,
+        reward: str | SymbolicModel | None = None,
+        terminal: str | None = None,
+        dynamics: DynamicsLearner | None = None,
+        reward_learner: RewardLearner | None = None,
+        policy_library: FeatureLibrary | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        starts: str = "reset",
+        target: float | None = None,
+        explore: int = 500,
+        hold: tuple[int, int] = (5, 20),
+        horizon: int | None = None,
+        patience: float = 0.1,
+        observation_names: Sequence[str] | None = None,
+        penalty: float = 0.0,
+    ) -> None:
+        self.env, self.agent = env, agent
+        self.reward, self.terminal = reward, terminal
+        self.dynamics, self.reward_learner = dynamics, reward_learner
+        self.policy_library, self.bounds = policy_library, bounds
+        self.starts, self.target = starts, target
+        self.explore, self.hold, self.horizon = explore, hold, horizon
+        self.patience, self.observation_names, self.penalty = patience, observation_names, penalty
+
+    def learn(self, real_steps: int = 2_500, seed: int = 0, out: str | Path | None = None) -> Any:
+        """Learn until the budget is spent or a whole real episode reaches the target.
+
+        Parameters
+        ----------
+        real_steps : int
+            Budget: exploration, trials and evaluations together.
+        seed : int
+        out : path, optional
+            Folder for config, metrics and the models, written after every round.
+
+        Returns
+        -------
+        self
+        """
+        self._begin(seed)
+        plant, rng = self.plant_, self._rng
+        self._explore(min(self.explore, real_steps))
+        while True:
+            try:
+                search, surrogate = self._search()
+                if plant.steps >= real_steps:
+                    self._keep(search, -np.inf)
+                    break
+                done = self._try(search, surrogate, real_steps, rng)
+            except KeyboardInterrupt:  # the best so far is what was asked for
+                if not hasattr(self, "policy_"):
+                    raise
+                break
+            if out is not None:
+                self.save(Path(out))
+            if done or plant.steps >= real_steps:
+                break
+        if out is not None:
+            self.save(Path(out))
+        return self
+
+    # -- the steps of the loop --------------------------------------------------------
+
+    def _begin(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self.plant_ = Plant(
+            self.env, observation_names=self.observation_names, horizon=self.horizon, seed=seed
+        )
+        threshold = getattr(self.plant_.env.spec, "reward_threshold", None)
+        self._target = self.target if self.target is not None else threshold
+        if isinstance(self.agent, str):
+            if self.agent not in _AGENTS:
+                raise ValueError(
+                    f"SINDyRL: agent must be one of {sorted(_AGENTS)} or an Agent; "
+                    f"got {self.agent!r}."
+                )
+            self._agent: Agent = _AGENTS[self.agent]()
+        else:
+            self._agent = self.agent
+        self.rounds_: list[Round] = []
+        self.real_return_ = -np.inf
+        self._form: PolicyForm | None = None
+        self._warm: FloatArray | None = None
+        self.__dict__.pop("policy_", None)
+
+    def _explore(self, n_steps: int) -> None:
+        """Hold uniform actions for random times: white noise hardly moves anything."""
+        plant, rng = self.plant_, self._rng
+        while plant.steps < n_steps:
+            left, action = [0], [np.zeros(len(plant.box.names))]
+
+            def held(seen: FloatArray, left: Any = left, action: Any = action) -> FloatArray:
+                if left[0] == 0:
+                    left[0] = int(rng.integers(self.hold[0], self.hold[1] + 1))
+                    action[0] = rng.uniform(plant.box.low, plant.box.high)
+                left[0] -= 1
+                return np.asarray(action[0])
+
+            most = min(n_steps - plant.steps, max(1, plant.horizon // 2))
+            plant.run(held, most, purpose="explore", bounds=self.bounds)
+
+    def _search(self) -> tuple[Search, Surrogate]:
+        plant, rng = self.plant_, self._rng
+        learner = self.dynamics
+        if learner is None:
+            learner = DynamicsLearner(bounds=self.bounds)
+        learned = learner.fit(plant.data)
+        names = plant.data.observation_names
+        if isinstance(self.reward, str):
+            outcome = given_outcome(self.reward, names, plant.box.names, self.terminal)
+        elif self.reward is None:
+            outcome = (self.reward_learner or RewardLearner()).fit(plant.data)
+        else:
+            outcome = self.reward
+        surrogate = Surrogate(learned, outcome, plant.box, self.bounds, penalty=self.penalty)
+        if self._form is None:
+            circles = [(c, s) for _, c, s in learned.coordinates.circles]
+            circles += list(learned.coordinates.projected)
+            self._form = PolicyForm.over(
+                self.policy_library, names, plant.data.states, plant.box, circles
+            )
+        self.dynamics_, self.reward_ = learned.model, outcome
+        self.surrogate_ = surrogate
+        search = self._agent.search(
+            surrogate, self._form, self._sample_starts, plant.horizon, rng=rng,
+            warm=self._warm, target=None if self._target is None else 0.94 * self._target,
+        )  # fmt: skip
+        self._warm = search.weights
+        return search, surrogate
+
+    def _sample_starts(self, rng: np.random.Generator, n: int) -> FloatArray:
+        if self.starts == "reset":
+            return self.plant_.starts(rng, n)
+        seen = self.plant_.data.starts
+        chosen = seen[rng.integers(len(seen), size=n)]
+        width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
+        return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
+
+    def _try(
+        self, search: Search, surrogate: Surrogate, budget: int, rng: np.random.Generator
+    ) -> bool:
+        """Try a policy in the real world; return whether it reached the target."""
+        plant, form = self.plant_, self._form
+        assert form is not None
+        starts = self._sample_starts(rng, 4)
+        predicted = surrogate.rollouts(
+            form.table, form.coefficients(search.weights[None]), starts, plant.horizon, trace=True
+        )
+        assert predicted.trace is not None
+        earned = np.cumsum(predicted.trace[0], axis=-1).reshape(-1, plant.horizon)
+        worst, mean = earned.min(axis=0), earned.mean(axis=0)
+        lag = max(1, int(self.patience * plant.horizon))
+        margin = 0.05 * max(float(np.ptp(mean)), 1e-12)
+
+        def give_up(k: int, total: float) -> bool:
+            return k > lag and total < worst[k - 1 - lag : k].min() - margin
+
+        good = self._target is None or search.score >= 0.94 * self._target
+        most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
+        most = min(most, budget - plant.steps)
+        episode = plant.run(
+            lambda seen: act(search.policy, seen, plant.box), most,
+            bounds=self.bounds, give_up=give_up,
+        )  # fmt: skip
+        total = float(episode.rewards.sum())
+        complete = len(episode) >= plant.horizon or episode.terminated
+        self.rounds_.append(
+            Round(
+                plant.steps,
+                search.score,
+                total,
+                complete,
+                search.surrogate_steps,
+                surrogate.dynamics.model.complexity,
+            )
+        )
+        self._keep(search, total if complete else total - 1e6)
+        return complete and self._target is not None and total >= self._target
+
+    def _keep(self, search: Search, value: float) -> None:
+        """Keep the policy with the best counted real return."""
+        if value > self.real_return_ or not hasattr(self, "policy_"):
+            self.policy_, self.real_return_ = search.policy, value
+
+    # -- what is left behind ----------------------------------------------------------
+
+    def save(self, folder: Path) -> Path:
+        """Write config.json, metrics.csv, model.json, reward.json and policy.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            key: value if isinstance(value, int | float | str | None) else repr(value)
+            for key, value in vars(self).items()
+            if not key.startswith("_") and not key.endswith("_")
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        columns = list(Round.__dataclass_fields__)
+        lines = [",".join(columns)]
+        lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
+        (folder / "metrics.csv").write_text("\n".join(lines) + "\n", "utf-8")
+        self.dynamics_.save(folder / "model.json")
+        self.reward_.save(folder / "reward.json")
+        if hasattr(self, "policy_"):
+            self.policy_.save(folder / "policy.json")
+        return folder
+
+
+def score_policy(policy: SymbolicModel, env: Any, episodes: int = 20, seed: int = 0) -> FloatArray:
+    """Play whole fresh episodes with a frozen policy.
+
+    Returns
+    -------
+    ndarray of shape (episodes,)
+        Sums of rewards.
+    """
+    plant = Plant(env, seed=seed)
+    totals = [
+        plant.run(lambda seen: act(policy, seen, plant.box), plant.horizon, purpose="evaluate")
+        for _ in range(episodes)
+    ]
+    return np.array([episode.rewards.sum() for episode in totals])

@@ -1,0 +1,105 @@
+"""Transitions: every real step that was taken, by trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from discover.typing import BoolArray, FloatArray
+
+__all__ = ["Episode", "Transitions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One uncut stretch of real experience.
+
+    Parameters
+    ----------
+    observations : ndarray of shape (n_steps + 1, n_observations)
+    actions : ndarray of shape (n_steps, n_actions)
+    rewards : ndarray of shape (n_steps,)
+    terminated : bool
+        Whether the world itself ended it (time limits do not count).
+    purpose : str
+        Why the steps were taken: "explore", "policy" or "evaluate".
+    """
+
+    observations: FloatArray
+    actions: FloatArray
+    rewards: FloatArray
+    terminated: bool = False
+    purpose: str = "explore"
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+@dataclass
+class Transitions:
+    """A buffer of real steps that grows by whole trajectories and forgets none.
+
+    Parameters
+    ----------
+    observation_names, action_names : sequence of str
+    episodes : list of Episode
+    """
+
+    observation_names: Sequence[str]
+    action_names: Sequence[str]
+    episodes: list[Episode] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.episodes))
+
+    def add(self, episode: Episode) -> None:
+        """Add a trajectory; empty ones add nothing.
+
+        Raises
+        ------
+        ValueError
+            If its columns do not match the names.
+        """
+        shape = (episode.observations.shape[1], episode.actions.shape[1])
+        expected = (len(self.observation_names), len(self.action_names))
+        if shape != expected or len(episode.observations) != len(episode) + 1:
+            raise ValueError(
+                f"Transitions: an episode must have {expected} observed and acted columns and one "
+                f"more observation than actions; got {shape} and lengths "
+                f"{len(episode.observations)}, {len(episode)}."
+            )
+        if len(episode):
+            self.episodes.append(episode)
+
+    @property
+    def states(self) -> FloatArray:
+        """Observations before each step, shape (n_steps, n_observations)."""
+        return np.concatenate([e.observations[:-1] for e in self.episodes])
+
+    @property
+    def next_states(self) -> FloatArray:
+        """Observations after each step, shape (n_steps, n_observations)."""
+        return np.concatenate([e.observations[1:] for e in self.episodes])
+
+    @property
+    def actions(self) -> FloatArray:
+        """Actions, shape (n_steps, n_actions)."""
+        return np.concatenate([e.actions for e in self.episodes])
+
+    @property
+    def rewards(self) -> FloatArray:
+        """Rewards, shape (n_steps,)."""
+        return np.concatenate([e.rewards for e in self.episodes])
+
+    @property
+    def terminated(self) -> BoolArray:
+        """Whether a step ended the world, shape (n_steps,)."""
+        marks = [np.arange(len(e)) == len(e) - 1 for e in self.episodes]
+        return np.concatenate([m & e.terminated for m, e in zip(marks, self.episodes, strict=True)])
+
+    @property
+    def starts(self) -> FloatArray:
+        """First observation of every trajectory, shape (n_episodes, n_observations)."""
+        return np.array([e.observations[0] for e in self.episodes])
