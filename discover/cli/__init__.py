@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "app", "main"]
 
 # in the order of --help
 COMMANDS = (
-    "look", "fit", "error", "show", "simulate", "validate", "assimilate", "systems", "env",
+    "look", "fit", "error", "show", "simulate", "validate", "assimilate", "train", "systems", "env",
     "demo", "doctor", "bench",
 )  # fmt: skip
 

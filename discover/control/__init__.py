@@ -3,6 +3,7 @@
 from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.coordinates import Coordinates, Drift, detect_coordinates
 from discover.control.dynamics import DynamicsLearner, LearnedDynamics
+from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
 from discover.control.reward import RewardLearner, given_outcome
@@ -25,6 +26,8 @@ __all__ = [
     "SINDyRL",
     "Search",
     "Surrogate",
+    "SurrogateEnv",
+    "SurrogateVectorEnv",
     "Transitions",
     "act",
     "detect_coordinates",

@@ -23,6 +23,7 @@ from discover.typing import FloatArray
 __all__ = ["Round", "SINDyRL", "score_policy"]
 
 _AGENTS = {"cma": CMAAgent}
+_JUDGED_STARTS = 32
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class SINDyRL:
     one seed the result is the same bit for bit.
     """
 
+    policy_: SymbolicModel
+
     def __init__(
         self,
         env: Any,
@@ -148,6 +151,8 @@ class SINDyRL:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
                 break
+        if self.real_return_ >= (np.inf if self._target is None else self._target):
+            self._polish()
         if out is not None:
             self.save(Path(out))
         return self
@@ -174,6 +179,7 @@ class SINDyRL:
         self.real_return_ = -np.inf
         self._form: PolicyForm | None = None
         self._warm: FloatArray | None = None
+        self._kept: FloatArray | None = None
         self.__dict__.pop("policy_", None)
 
     def _explore(self, n_steps: int) -> None:
@@ -191,6 +197,23 @@ class SINDyRL:
 
             most = min(n_steps - plant.steps, max(1, plant.horizon // 2))
             plant.run(held, most, purpose="explore", bounds=self.bounds)
+
+    def _polish(self) -> None:
+        """Refit to all steps, search on from the best policy, and keep the safer of the two.
+
+        They are compared by their worst return over all members and many starts: a policy
+        that one real episode liked may still fail from the next start.
+        """
+        old, kept, form = self.policy_, self._kept, self._form
+        assert form is not None
+        assert kept is not None
+        self._warm = kept
+        search, surrogate = self._search()
+        starts = self._sample_starts(self._rng, _JUDGED_STARTS)
+        both = form.coefficients(np.stack([kept, search.weights]))
+        returns = surrogate.rollouts(form.table, both, starts, self.plant_.horizon).returns
+        worst = returns.reshape(2, -1).min(axis=1)
+        self.policy_ = search.policy if worst[1] > worst[0] else old
 
     def _search(self) -> tuple[Search, Surrogate]:
         plant, rng = self.plant_, self._rng
@@ -274,6 +297,7 @@ class SINDyRL:
         """Keep the policy with the best counted real return."""
         if value > self.real_return_ or not hasattr(self, "policy_"):
             self.policy_, self.real_return_ = search.policy, value
+            self._kept = search.weights
 
     # -- what is left behind ----------------------------------------------------------
 

@@ -1,0 +1,202 @@
+"""Control from few real steps: returns of frozen policies, every real step counted."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discover.bench.record import table_path
+from discover.bench.rows import Row
+
+__all__ = ["TASKS", "Result", "Task", "run"]
+
+_STEEP = 2.302585092994046  # ln 10: a tolerance is 0.1 at its margin
+SWINGUP_REWARD = (
+    f"(1+cos_theta)/2 * (1+exp(-{_STEEP}*(x/2)**2))/2 * (4+max(0,1-force**2))/5 "
+    f"* (1+exp(-{_STEEP}*(theta_dot/5)**2))/2"
+)
+#: Standard deviations of the observations over swing-ups.
+_SPREAD = np.array([0.5, 0.7, 0.7, 1.2, 5.0])
+_RAIL = {"x": (-1.75, 1.75)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A way to learn, a budget, and what is asked of it.
+
+    Parameters
+    ----------
+    env : str
+        Its id; policies are scored on 20 fresh episodes of it.
+    make : callable
+        ``() -> SINDyRL``.
+    real_steps : int
+    median, enough : float
+        Bars: median return over the seeds, and the return that all but `failures` reach.
+    failures : int
+    noise : float
+        Deviation of the noise on observations, of data and of scores alike.
+    seconds : float
+        Bar on the CPU time of the slowest seed.
+    """
+
+    env: str
+    make: Callable[..., Any]
+    real_steps: int
+    median: float
+    enough: float = -np.inf
+    failures: int = 0
+    noise: float = 0.0
+    seconds: float = np.inf
+
+
+def _swingup(env: Any, **options: Any) -> Any:
+    from discover.control import SINDyRL
+
+    return SINDyRL(env, bounds=_RAIL, target=850.0, **options)
+
+
+def _physics(env: Any) -> Any:
+    return _swingup(env, reward=SWINGUP_REWARD)
+
+
+def _learned(env: Any) -> Any:
+    return _swingup(env, starts="observed")
+
+
+def _quadratic(env: Any) -> Any:
+    """Take the library of Zolman et al.: quadratic in observations, affine in the action."""
+    from discover.control import DynamicsLearner
+    from discover.libraries import PolynomialLibrary, SymbolicLibrary
+
+    names = ["x", "cos_theta", "sin_theta", "x_dot", "theta_dot"]
+    states = PolynomialLibrary(2, inputs=names)
+    library = states + states * SymbolicLibrary("force")
+    dynamics = DynamicsLearner(library, coordinates="observed", bounds=_RAIL)
+    return _swingup(env, reward=SWINGUP_REWARD, dynamics=dynamics)
+
+
+_SWINGUP = "discover/CartPoleSwingup-v0"
+#: What is learned, by name.
+TASKS: dict[str, Task] = {
+    "swing-up, physics": Task(_SWINGUP, _physics, 2500, 870.0, 850.0, seconds=60.0),
+    "swing-up, quadratic library": Task(_SWINGUP, _quadratic, 3000, 855.0, 800.0, 1),
+    "swing-up, reward and starts learned": Task(_SWINGUP, _learned, 5000, 850.0),
+    "swing-up, 1 % noise": Task(_SWINGUP, _physics, 4000, 850.0, noise=0.01),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: its real steps, what 20 fresh episodes earned, its CPU time."""
+
+    task: str
+    seed: int
+    real_steps: int
+    mean: float
+    worst: float
+    seconds: float
+
+
+def environment(task: Task, seed: int = 0) -> Any:
+    """Make the environment of a task, with its noise."""
+    from discover_envs import make
+    from discover_envs.noise import NoisyObservations
+
+    env = make(task.env)
+    return NoisyObservations(env, task.noise * _SPREAD, seed=seed) if task.noise else env
+
+
+def measure(name: str, seed: int) -> Result:
+    """Learn once, and score the frozen policy."""
+    from discover.control.training import score_policy
+
+    task = TASKS[name]
+    started = time.process_time()
+    agent = task.make(environment(task, seed)).learn(task.real_steps, seed=seed)
+    seconds = time.process_time() - started
+    scored = score_policy(agent.policy_, environment(task, 10**6 + seed), 20, seed=10**6 + seed)
+    return Result(
+        name, seed, agent.plant_.steps, float(scored.mean()), float(scored.min()), seconds
+    )
+
+
+def measure_all(
+    names: Sequence[str], seeds: Sequence[int], path: Path, report: Callable[[Result], None]
+) -> list[Result]:
+    """Measure what a table does not hold yet, adding row by row."""
+    known = {(r.task, r.seed): r for r in _read(path)}
+    for name in names:
+        for seed in seeds:
+            if (name, seed) not in known:
+                known[name, seed] = found = measure(name, seed)
+                _append(path, found)
+                report(found)
+    return [known[name, seed] for name in names for seed in seeds]
+
+
+def _append(path: Path, result: Result) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow([f.name for f in fields(Result)])
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(result)])
+
+
+def _read(path: Path) -> list[Result]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Result(r["task"], int(r["seed"]), int(r["real_steps"]), float(r["mean"]),
+                   float(r["worst"]), float(r["seconds"]))
+            for r in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def rows(results: Sequence[Result]) -> list[Row]:
+    """Turn results into rows held against the bars of their tasks."""
+    found = []
+    for name in dict.fromkeys(r.task for r in results):
+        task, mine = TASKS[name], [r for r in results if r.task == name]
+        means = np.array([r.mean for r in mine])
+        steps = int(np.median([r.real_steps for r in mine]))
+        detail = f"{len(mine)} seeds, median {steps} real steps, worst seed {means.min():.4g}"
+        found.append(
+            Row(f"control, {name}: median return", float(np.median(means)), "", detail,
+                f">= {task.median:g}")
+        )  # fmt: skip
+        if np.isfinite(task.enough):
+            bad = int((means < task.enough).sum())
+            found.append(
+                Row(f"control, {name}: seeds below {task.enough:g}", bad, "", detail,
+                    f"<= {task.failures}")
+            )  # fmt: skip
+        most = max(r.real_steps for r in mine)
+        found.append(
+            Row(f"control, {name}: real steps", most, "", "largest of the seeds",
+                f"<= {task.real_steps}")
+        )  # fmt: skip
+        if np.isfinite(task.seconds):
+            slow = max(r.seconds for r in mine)
+            found.append(
+                Row(f"control, {name}: CPU time", slow, "s", "slowest seed",
+                    f"<= {task.seconds:g}")
+            )  # fmt: skip
+    return found
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Measure all tasks with ten seeds, or with `quick` the first with one."""
+    names, seeds = (list(TASKS)[:1], range(1)) if quick else (list(TASKS), range(10))
+    if quick:
+        return rows([measure(name, seed) for name in names for seed in seeds])
+    path = table_path().with_name("control.csv")
+    return rows(measure_all(names, list(seeds), path, lambda result: None))

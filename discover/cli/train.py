@@ -1,0 +1,109 @@
+"""``discover train`` and ``discover evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from discover.cli.app import app, examples, one_thread
+
+
+@app.command(
+    epilog=examples(
+        "discover train discover/CartPoleSwingup-v0 --seed 0 --bounds x=-1.75:1.75 --target 850",
+        "discover train Pendulum-v1 --names cos_th,sin_th,th_dot --real-steps 400",
+    )
+)
+def train(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="The id of an environment.")],
+    method: Annotated[str, typer.Option(help="sindy-rl.")] = "sindy-rl",
+    agent: Annotated[str, typer.Option(help="What searches the policy: cma.")] = "cma",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    real_steps: Annotated[int, typer.Option(min=1, help="Budget; all of them count.")] = 2500,
+    reward: Annotated[
+        str | None, typer.Option(help="Expression over next observations; else it is learned.")
+    ] = None,
+    bounds: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="Where the law holds.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(help="Return that is good enough.")] = None,
+    names: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Of the observations: x,v,angle.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="By default runs/ENV-SEED.")
+    ] = None,
+) -> None:
+    """Learn dynamics, reward and policy of an environment from few real steps."""
+    one_thread()
+    import discover_envs
+    from discover.control import SINDyRL
+
+    if method != "sindy-rl":
+        raise typer.BadParameter(f"it must be sindy-rl; got {method!r}.", param_hint="--method")
+    made = _made(discover_envs, env)
+    folder = out or Path("runs") / f"{env.split('/')[-1]}-{seed}"
+    learner = SINDyRL(
+        made, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
+        observation_names=names.split(",") if names else None,
+    )  # fmt: skip
+    found = learner.learn(real_steps=real_steps, seed=seed, out=folder)
+    for turn in found.rounds_:
+        whole = "whole episode" if turn.complete else "cut short"
+        typer.echo(
+            f"{turn.real_steps} real steps: {turn.surrogate_score:.4g} in the surrogate, "
+            f"{turn.real_return:.4g} in the real world ({whole})"
+        )
+    typer.echo(f"{folder}: model.json, reward.json, policy.json, metrics.csv, config.json")
+
+
+def _made(envs: Any, name: str) -> Any:
+    """Make an environment by its id; ours are known once their package is imported."""
+    try:
+        return envs.make(name)
+    except Exception as error:
+        raise typer.BadParameter(f"{error}", param_hint="ENV") from None
+
+
+def _read_bounds(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:
+    found = {}
+    for text in texts or []:
+        name, _, limits = text.partition("=")
+        low, _, high = limits.partition(":")
+        try:
+            found[name] = (float(low), float(high))
+        except ValueError:
+            what = f"it must be like x=-1.75:1.75; got {text!r}."
+            raise typer.BadParameter(what, param_hint="--bounds") from None
+    return found or None
+
+
+@app.command(
+    epilog=examples(
+        "discover evaluate runs/CartPoleSwingup-v0-0/policy.json "
+        "--env discover/CartPoleSwingup-v0 --episodes 20"
+    )
+)
+def evaluate(
+    policy: Annotated[Path, typer.Argument(metavar="POLICY", help="A policy file.")],
+    env: Annotated[str, typer.Option(metavar="ID", help="The environment.")],
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Fresh ones.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the episodes.")] = 1_000_000,
+) -> None:
+    """Score a frozen policy on fresh episodes of an environment."""
+    one_thread()
+    import discover_envs
+    from discover import SymbolicModel
+    from discover.control.training import score_policy
+
+    model = SymbolicModel.load(policy)
+    if model.kind != "direct":
+        what = f"{policy} must hold a policy, of kind 'direct'; got {model.kind!r}."
+        raise typer.BadParameter(what, param_hint="POLICY")
+    found = score_policy(model, _made(discover_envs, env), episodes, seed)
+    typer.echo(
+        f"{env}: {found.mean():.5g} +- {found.std():.3g} over {episodes} episodes, "
+        f"worst {found.min():.5g}"
+    )

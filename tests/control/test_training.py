@@ -1,0 +1,111 @@
+"""The loop: budgets, seeds, files, and a swing-up from few steps."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import discover_envs
+from discover import SINDyRL, SymbolicModel
+from discover.bench.control import SWINGUP_REWARD
+from discover.cli import main
+from discover.control import CMAAgent, SurrogateEnv, SurrogateVectorEnv
+from discover.control.training import score_policy
+
+NAMES = ("cos_th", "sin_th", "th_dot")
+REWARD = "-((1 - cos_th)**2 + 0.1*th_dot**2 + 0.001*u**2)"
+
+
+class Counted(gymnasium.Wrapper):
+    steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        return super().step(action)
+
+
+def learn(seed=0, real_steps=450, **options):
+    env = Counted(gymnasium.make("Pendulum-v1"))
+    options = {"reward": REWARD, "explore": 150, "observation_names": NAMES} | options
+    agent = SINDyRL(env, CMAAgent(8, 5, restarts=0), **options)
+    return agent.learn(real_steps, seed=seed), env
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return learn()
+
+
+def test_every_real_step_is_counted_and_the_budget_is_kept(learned):
+    agent, env = learned
+    assert env.steps == agent.plant_.steps == 450
+    assert agent.rounds_[-1].real_steps == 450
+
+
+def test_one_seed_gives_one_result_to_the_bit_and_another_seed_another(learned):
+    again, _ = learn()
+    other, _ = learn(seed=1)
+    for name in ("policy_", "dynamics_"):
+        mine = getattr(learned[0], name).coefficients
+        np.testing.assert_array_equal(mine, getattr(again, name).coefficients)
+    assert not np.array_equal(learned[0].policy_.coefficients, other.policy_.coefficients)
+
+
+def test_an_interruption_leaves_the_best_policy_so_far(learned):
+    calls = []
+
+    class Impatient(CMAAgent):
+        def search(self, *args, **options):
+            calls.append(1)
+            if len(calls) > 1:
+                raise KeyboardInterrupt
+            return super().search(*args, **options)
+
+    env = gymnasium.make("Pendulum-v1")
+    agent = SINDyRL(env, Impatient(8, 5), reward=REWARD, explore=150, observation_names=NAMES)
+    agent.learn(450, seed=0)
+    assert len(agent.rounds_) == 1
+    assert agent.policy_.kind == "direct"
+
+
+def test_surrogate_environments_keep_gymnasiums_contract_and_agree(learned):
+    agent, _ = learned
+    make = (agent.surrogate_, agent._sample_starts, 20)
+    check_env(SurrogateEnv(*make), skip_render_check=True)
+    one, many = SurrogateEnv(*make, mode="median"), SurrogateVectorEnv(*make, "median", 1)
+    first, _ = one.reset(seed=3)
+    batch, _ = many.reset(seed=3)
+    np.testing.assert_array_equal(first, batch[0])
+    for _ in range(20):
+        action = np.array([0.7], dtype=np.float32)
+        seen, reward, ended, cut, _ = one.step(action)
+        together = many.step(action[None])
+        np.testing.assert_array_equal(seen, together[0][0])
+        assert (reward, ended, cut) == tuple(x[0] for x in together[1:4])
+    assert cut
+
+
+def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, capsys):
+    folder = learned[0].save(tmp_path / "run")
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json", "metrics.csv", "model.json", "reward.json", "policy.json",
+    }  # fmt: skip
+    policy = SymbolicModel.load(folder / "policy.json")
+    arguments = ["--env", "Pendulum-v1", "--episodes", "2", "--seed", "5"]
+    assert main(["evaluate", str(folder / "policy.json"), *arguments]) == 0
+    said = float(capsys.readouterr().out.split()[1])
+    assert said == pytest.approx(score_policy(policy, "Pendulum-v1", 2, 5).mean(), rel=1e-4)
+
+
+def test_an_unknown_agent_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"agent must be one of .*; got 'sarsa'"):
+        SINDyRL("Pendulum-v1", "sarsa").learn(10)
+
+
+@pytest.mark.slow
+def test_the_pole_swings_up_within_2500_real_steps():
+    env = discover_envs.make("discover/CartPoleSwingup-v0")
+    agent = SINDyRL(env, reward=SWINGUP_REWARD, bounds={"x": (-1.75, 1.75)}, target=850.0)
+    agent.learn(2500, seed=0)
+    assert agent.plant_.steps <= 2500
+    assert score_policy(agent.policy_, env, 20, 10**6).min() > 800
