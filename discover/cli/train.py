@@ -35,6 +35,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="By default runs/ENV-SEED.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
 ) -> None:
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
@@ -49,7 +50,7 @@ def train(
         made, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
         observation_names=names.split(",") if names else None,
     )  # fmt: skip
-    found = learner.learn(real_steps=real_steps, seed=seed, out=folder)
+    found = learner.learn(real_steps=real_steps, seed=seed, out=folder, resume=resume)
     for turn in found.rounds_:
         whole = "whole episode" if turn.complete else "cut short"
         typer.echo(

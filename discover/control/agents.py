@@ -81,13 +81,13 @@ class CMAAgent:
     ----------
     population : int, default=32
     generations : int, default=150
-    n_starts : int, default=1
+    n_starts : int, default=2
         Fresh start states per generation, the same for all candidates.
     members : int, default=3
         Members of the ensemble that every candidate meets.
     caution : float, default=0.5
         Deviations over members and starts taken off the mean return.
-    restarts : int, default=2
+    restarts : int, default=1
         Fresh searches while the score is below the target.
 
     Notes
@@ -98,10 +98,10 @@ class CMAAgent:
 
     population: int = 32
     generations: int = 150
-    n_starts: int = 1
+    n_starts: int = 2
     members: int = 3
     caution: float = 0.5
-    restarts: int = 2
+    restarts: int = 1
 
     def search(
         self,

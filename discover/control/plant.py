@@ -33,6 +33,8 @@ class Plant:
     box : ActionBox
     horizon : int
         Steps of an episode.
+    resets : int
+        Episodes started so far.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Plant:
         self.data = Transitions(names, self.box.names)
         limit = getattr(self.env.spec, "max_episode_steps", None)
         self.horizon = int(horizon or limit or 1000)
-        self.seed, self._resets = seed, 0
+        self.seed, self.resets = seed, 0
 
     @property
     def steps(self) -> int:
@@ -58,8 +60,8 @@ class Plant:
 
     def start(self) -> FloatArray:
         """Start an episode; its seed depends on the seed and the number of the episode only."""
-        sequence = np.random.SeedSequence([self.seed, self._resets])
-        self._resets += 1
+        sequence = np.random.SeedSequence([self.seed, self.resets])
+        self.resets += 1
         seen, _ = self.env.reset(seed=int(sequence.generate_state(1)[0] // 2))
         return np.asarray(seen, dtype=np.float64)
 

@@ -6,11 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from discover.control.agents import Agent, CMAAgent, Search
+from discover.control.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    rounds_as_data,
+    write_checkpoint,
+)
 from discover.control.dynamics import DynamicsLearner
 from discover.control.plant import Plant
 from discover.control.policy import PolicyForm, act
@@ -24,6 +30,8 @@ __all__ = ["Round", "SINDyRL", "score_policy"]
 
 _AGENTS = {"cma": CMAAgent}
 _JUDGED_STARTS = 32
+_MOST_POLISHES = 3
+_NEARLY = 0.94  # of the target: worth a whole real episode
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,8 @@ class SINDyRL:
     """
 
     policy_: SymbolicModel
+    _target: float | None
+    _kept: FloatArray | None
 
     def __init__(
         self,
@@ -118,7 +128,13 @@ class SINDyRL:
         self.explore, self.hold, self.horizon = explore, hold, horizon
         self.patience, self.observation_names, self.penalty = patience, observation_names, penalty
 
-    def learn(self, real_steps: int = 2_500, seed: int = 0, out: str | Path | None = None) -> Any:
+    def learn(
+        self,
+        real_steps: int = 2_500,
+        seed: int = 0,
+        out: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Learn until the budget is spent or a whole real episode reaches the target.
 
         Parameters
@@ -127,7 +143,9 @@ class SINDyRL:
             Budget: exploration, trials and evaluations together.
         seed : int
         out : path, optional
-            Folder for config, metrics and the models, written after every round.
+            Folder for config, metrics, models and a checkpoint, written after every round.
+        resume : bool, default=False
+            Go on from the checkpoint in `out`; the result is that of a run without a break.
 
         Returns
         -------
@@ -135,7 +153,10 @@ class SINDyRL:
         """
         self._begin(seed)
         plant, rng = self.plant_, self._rng
-        self._explore(min(self.explore, real_steps))
+        if resume:
+            self._restore(read_checkpoint(Path("." if out is None else out)))
+        else:
+            self._explore(min(self.explore, real_steps))
         while True:
             try:
                 search, surrogate = self._search()
@@ -146,7 +167,7 @@ class SINDyRL:
             except KeyboardInterrupt:  # the best so far is what was asked for
                 if not hasattr(self, "policy_"):
                     raise
-                break
+                return self  # its files are those of the last whole round
             if out is not None:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
@@ -178,6 +199,7 @@ class SINDyRL:
         self.rounds_: list[Round] = []
         self.real_return_ = -np.inf
         self._form: PolicyForm | None = None
+        self._n_form = 0
         self._warm: FloatArray | None = None
         self._kept: FloatArray | None = None
         self.__dict__.pop("policy_", None)
@@ -197,26 +219,55 @@ class SINDyRL:
 
             most = min(n_steps - plant.steps, max(1, plant.horizon // 2))
             plant.run(held, most, purpose="explore", bounds=self.bounds)
+        self._n_form = len(plant.data.episodes)
+
+    def _restore(self, state: Checkpoint) -> None:
+        """Take up a loop where it stopped: its data, its weights and its random numbers."""
+        for episode in state.episodes:
+            self.plant_.data.add(episode)
+        self.plant_.resets, self.plant_.seed = state.n_resets, state.seed
+        self._n_form, self._warm, self._kept = state.n_form, state.warm, state.kept
+        self._rng.bit_generator.state = state.rng
+        self.rounds_ = [Round(**one) for one in state.rounds]
+        if self._kept is not None:
+            self._fit()
+            assert self._form is not None
+            self.policy_, self.real_return_ = self._form.model(self._kept), state.best
 
     def _polish(self) -> None:
-        """Refit to all steps, search on from the best policy, and keep the safer of the two.
+        """Refit to all steps, search on from the best policy, and keep the safest.
 
-        They are compared by their worst return over all members and many starts: a policy
-        that one real episode liked may still fail from the next start.
+        Policies are compared by their worst return over all members and many starts: one
+        that a real episode liked may still fail from the next start.
         """
-        old, kept, form = self.policy_, self._kept, self._form
+        form, candidates = self._form, [(self.policy_, self._kept)]
         assert form is not None
-        assert kept is not None
-        self._warm = kept
-        search, surrogate = self._search()
-        starts = self._sample_starts(self._rng, _JUDGED_STARTS)
-        both = form.coefficients(np.stack([kept, search.weights]))
-        returns = surrogate.rollouts(form.table, both, starts, self.plant_.horizon).returns
-        worst = returns.reshape(2, -1).min(axis=1)
-        self.policy_ = search.policy if worst[1] > worst[0] else old
+        for _ in range(_MOST_POLISHES):
+            search, surrogate = self._search()
+            candidates.append((search.policy, search.weights))
+            starts = self._sample_starts(self._rng, _JUDGED_STARTS)
+            every = form.coefficients(np.array([weights for _, weights in candidates]))
+            run = surrogate.rollouts(form.table, every, starts, self.plant_.horizon)
+            worst = run.returns.reshape(len(candidates), -1).min(axis=1)
+            best = int(np.argmax(worst))
+            self.policy_, self._warm = candidates[best]
+            if self._target is None or worst[best] >= self._target:
+                break
 
     def _search(self) -> tuple[Search, Surrogate]:
-        plant, rng = self.plant_, self._rng
+        """Fit, and search a policy in the fit."""
+        surrogate = self._fit()
+        assert self._form is not None
+        search = self._agent.search(
+            surrogate, self._form, self._sample_starts, self.plant_.horizon, rng=self._rng,
+            warm=self._warm, target=None if self._target is None else _NEARLY * self._target,
+        )  # fmt: skip
+        self._warm = search.weights
+        return search, surrogate
+
+    def _fit(self) -> Surrogate:
+        """Learn dynamics and reward from all real steps."""
+        plant = self.plant_
         learner = self.dynamics
         if learner is None:
             learner = DynamicsLearner(bounds=self.bounds)
@@ -230,19 +281,15 @@ class SINDyRL:
             outcome = self.reward
         surrogate = Surrogate(learned, outcome, plant.box, self.bounds, penalty=self.penalty)
         if self._form is None:
+            seen = np.concatenate(
+                [e.observations[:-1] for e in plant.data.episodes[: self._n_form]]
+            )
             circles = [(c, s) for _, c, s in learned.coordinates.circles]
             circles += list(learned.coordinates.projected)
-            self._form = PolicyForm.over(
-                self.policy_library, names, plant.data.states, plant.box, circles
-            )
+            self._form = PolicyForm.over(self.policy_library, names, seen, plant.box, circles)
         self.dynamics_, self.reward_ = learned.model, outcome
         self.surrogate_ = surrogate
-        search = self._agent.search(
-            surrogate, self._form, self._sample_starts, plant.horizon, rng=rng,
-            warm=self._warm, target=None if self._target is None else 0.94 * self._target,
-        )  # fmt: skip
-        self._warm = search.weights
-        return search, surrogate
+        return surrogate
 
     def _sample_starts(self, rng: np.random.Generator, n: int) -> FloatArray:
         if self.starts == "reset":
@@ -271,7 +318,7 @@ class SINDyRL:
         def give_up(k: int, total: float) -> bool:
             return k > lag and total < worst[k - 1 - lag : k].min() - margin
 
-        good = self._target is None or search.score >= 0.94 * self._target
+        good = self._target is None or search.score >= _NEARLY * self._target
         most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
         most = min(most, budget - plant.steps)
         episode = plant.run(
@@ -302,7 +349,7 @@ class SINDyRL:
     # -- what is left behind ----------------------------------------------------------
 
     def save(self, folder: Path) -> Path:
-        """Write config.json, metrics.csv, model.json, reward.json and policy.json."""
+        """Write config.json, metrics.csv, the models and checkpoint.npz."""
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             key: value if isinstance(value, int | float | str | None) else repr(value)
@@ -314,6 +361,12 @@ class SINDyRL:
         lines = [",".join(columns)]
         lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
         (folder / "metrics.csv").write_text("\n".join(lines) + "\n", "utf-8")
+        state = Checkpoint(
+            self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
+            self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),
+            rounds_as_data(self.rounds_),
+        )  # fmt: skip
+        write_checkpoint(state, folder)
         self.dynamics_.save(folder / "model.json")
         self.reward_.save(folder / "reward.json")
         if hasattr(self, "policy_"):

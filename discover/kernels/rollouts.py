@@ -28,7 +28,7 @@ from discover.kernels.terms import binary, unary
 ADD, SUB, MUL, DIV, CONST, NEG = oc.ADD, oc.SUB, oc.MUL, oc.DIV, oc.CONST, oc.NEG
 SIN, COS = oc.SIN, oc.COS
 
-LANES = 64
+LANES = 128
 LARGEST_STATE = 1e8
 
 # pi / 2 in three parts (Cody and Waite), the first two with trailing zeros
@@ -115,10 +115,19 @@ def sum_terms(indptr, terms, outputs, weights, v, start, stop, out):
         total = out[i]
         for r in range(start, stop):
             total[r] = 0.0
-        for e in range(indptr[i], indptr[i + 1]):
+        e, last = indptr[i], indptr[i + 1]
+        while e + 4 <= last:  # four terms at once: the sum is read and written once for them
+            a, b = v[outputs[terms[e]]], v[outputs[terms[e + 1]]]
+            c, d = v[outputs[terms[e + 2]]], v[outputs[terms[e + 3]]]
+            wa, wb, wc, wd = weights[e], weights[e + 1], weights[e + 2], weights[e + 3]
+            for r in range(start, stop):
+                total[r] += (wa[r] * a[r] + wb[r] * b[r]) + (wc[r] * c[r] + wd[r] * d[r])
+            e += 4
+        while e < last:
             w, x = weights[e], v[outputs[terms[e]]]
             for r in range(start, stop):
                 total[r] += w[r] * x[r]
+            e += 1
 
 
 @njit(cache=True, error_model="numpy")

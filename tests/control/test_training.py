@@ -51,21 +51,26 @@ def test_one_seed_gives_one_result_to_the_bit_and_another_seed_another(learned):
     assert not np.array_equal(learned[0].policy_.coefficients, other.policy_.coefficients)
 
 
-def test_an_interruption_leaves_the_best_policy_so_far(learned):
-    calls = []
+class Impatient(CMAAgent):
+    """Interrupted in its second search."""
 
-    class Impatient(CMAAgent):
-        def search(self, *args, **options):
-            calls.append(1)
-            if len(calls) > 1:
-                raise KeyboardInterrupt
-            return super().search(*args, **options)
+    def search(self, surrogate, form, starts, horizon, *, rng, **options):
+        found = super().search(surrogate, form, starts, horizon, rng=rng, **options)
+        if options["warm"] is not None:
+            raise KeyboardInterrupt
+        return found
 
+
+def test_an_interrupted_run_gives_its_best_policy_and_resumes_as_if_unbroken(learned, tmp_path):
     env = gymnasium.make("Pendulum-v1")
-    agent = SINDyRL(env, Impatient(8, 5), reward=REWARD, explore=150, observation_names=NAMES)
-    agent.learn(450, seed=0)
-    assert len(agent.rounds_) == 1
-    assert agent.policy_.kind == "direct"
+    options = {"reward": REWARD, "explore": 150, "observation_names": NAMES}
+    broken = SINDyRL(env, Impatient(8, 5, restarts=0), **options).learn(450, out=tmp_path)
+    assert broken.rounds_ == learned[0].rounds_[:1]
+    assert broken.policy_.kind == "direct"
+    whole = SINDyRL(env, CMAAgent(8, 5, restarts=0), **options)
+    whole.learn(450, out=tmp_path, resume=True)
+    assert whole.rounds_ == learned[0].rounds_
+    np.testing.assert_array_equal(whole.policy_.coefficients, learned[0].policy_.coefficients)
 
 
 def test_surrogate_environments_keep_gymnasiums_contract_and_agree(learned):
@@ -88,7 +93,7 @@ def test_surrogate_environments_keep_gymnasiums_contract_and_agree(learned):
 def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, capsys):
     folder = learned[0].save(tmp_path / "run")
     assert {p.name for p in folder.iterdir()} == {
-        "config.json", "metrics.csv", "model.json", "reward.json", "policy.json",
+        "checkpoint.npz", "config.json", "metrics.csv", "model.json", "reward.json", "policy.json",
     }  # fmt: skip
     policy = SymbolicModel.load(folder / "policy.json")
     arguments = ["--env", "Pendulum-v1", "--episodes", "2", "--seed", "5"]

@@ -1,0 +1,92 @@
+"""Checkpoints: all that a loop needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discover.control.transitions import Episode
+from discover.typing import FloatArray
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+_FILE = "checkpoint.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state of a loop between two rounds.
+
+    Parameters
+    ----------
+    episodes : list of Episode
+    n_resets : int
+        Episodes that were started.
+    n_form : int
+        Episodes that had been seen when the form of the policy was chosen.
+    warm, kept : ndarray or None
+        Weights of the last and of the best policy.
+    best : float
+        What the best one earned.
+    seed : int
+    rng : dict
+        State of the generator.
+    rounds : list of dict
+    """
+
+    episodes: list[Episode]
+    n_resets: int
+    n_form: int
+    warm: FloatArray | None
+    kept: FloatArray | None
+    best: float
+    seed: int
+    rng: dict[str, Any]
+    rounds: list[dict[str, Any]]
+
+
+def write_checkpoint(state: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint; an older one is replaced in one step."""
+    arrays: dict[str, Any] = {}
+    for k, e in enumerate(state.episodes):
+        arrays |= {f"o{k}": e.observations, f"a{k}": e.actions, f"r{k}": e.rewards}
+    arrays |= {n: w for n, w in (("warm", state.warm), ("kept", state.kept)) if w is not None}
+    facts = {
+        "marks": [[e.terminated, e.purpose] for e in state.episodes],
+        "n_resets": state.n_resets, "n_form": state.n_form, "best": state.best,
+        "seed": state.seed, "rng": state.rng, "rounds": state.rounds,
+    }  # fmt: skip
+    draft = folder / f"new-{_FILE}"
+    np.savez(draft, facts=np.array(json.dumps(facts)), **arrays)
+    os.replace(draft, folder / _FILE)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in it is executed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder has none.
+    """
+    with np.load(folder / _FILE, allow_pickle=False) as stored:
+        facts = json.loads(str(stored["facts"]))
+        episodes = [
+            Episode(stored[f"o{k}"], stored[f"a{k}"], stored[f"r{k}"], bool(ended), str(purpose))
+            for k, (ended, purpose) in enumerate(facts["marks"])
+        ]
+        warm, kept = (stored[n] if n in stored else None for n in ("warm", "kept"))
+    return Checkpoint(
+        episodes, facts["n_resets"], facts["n_form"], warm, kept, facts["best"], facts["seed"],
+        facts["rng"], facts["rounds"],
+    )  # fmt: skip
+
+
+def rounds_as_data(rounds: list[Any]) -> list[dict[str, Any]]:
+    """Return rounds as plain data."""
+    return [asdict(one) for one in rounds]
