@@ -409,7 +409,7 @@ def _read(path: Path) -> list[Result]:
 def _append(path: Path, results: list[Result]) -> None:
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow([f.name for f in fields(Result)])
         writer.writerows(
