@@ -258,9 +258,10 @@ class SINDyRL:
         """Fit, and search a policy in the fit."""
         surrogate = self._fit()
         assert self._form is not None
+        early = self._target is None or not self.rounds_  # fresh starts cannot mend a first fit
         search = self._agent.search(
             surrogate, self._form, self._sample_starts, self.plant_.horizon, rng=self._rng,
-            warm=self._warm, target=None if self._target is None else _NEARLY * self._target,
+            warm=self._warm, target=None if early else _NEARLY * float(self._target or 0.0),
         )  # fmt: skip
         self._warm = search.weights
         return search, surrogate
