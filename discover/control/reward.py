@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, clone
 
 from discover.control.transitions import Transitions
@@ -15,8 +16,12 @@ from discover.libraries.parse import parse_expression
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.regression import STLSQ
 from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
 
 __all__ = ["BumpLibrary", "RewardLearner", "given_outcome"]
+
+_IN_THE_UNIT = 1.2  # peak of a cosine, with noise
+_ROWS = 600  # that judge the widths
 
 
 def given_outcome(
@@ -102,7 +107,9 @@ class RewardLearner(BaseEstimator):
 
     Notes
     -----
-    The reward of step k belongs to observation k + 1 (Zolman et al., arXiv:2403.09110).
+    The reward of step k belongs to observation k + 1 (Zolman et al., arXiv:2403.09110). The
+    widths of the bumps are found by variable projection (Golub and Pereyra, SIAM J. Numer.
+    Anal. 10 (1973) 413-432): for each choice the terms are fitted by least squares.
     """
 
     def __init__(self, library: FeatureLibrary | None = None, *, threshold: float = 1e-3) -> None:
@@ -126,13 +133,35 @@ class RewardLearner(BaseEstimator):
 
 
 def _bumps(data: Transitions) -> BumpLibrary:
-    seen = data.next_states
+    """Choose one width per observation, those with which the terms explain the rewards best."""
+    seen, names = data.next_states, list(data.observation_names)
     peak = np.abs(seen).max(axis=0)
-    names = list(data.observation_names)
-    bounded = [n for n, top in zip(names, peak, strict=True) if top <= 1.0 + 1e-9]
+    bounded = [n for n, top in zip(names, peak, strict=True) if top <= _IN_THE_UNIT + 1e-9]
     free = [n for n in names if n not in bounded]
-    widths = []
-    for name in free:
-        top = float(np.ldexp(1.0, round(float(np.log2(max(peak[names.index(name)], 1e-6))))))
-        widths.append([top, 0.5 * top])
-    return BumpLibrary(bounded, free, list(data.action_names), widths)
+    rows = np.linspace(0, len(seen) - 1, min(len(seen), _ROWS)).astype(int)
+    inputs = np.concatenate([seen, data.actions], axis=1)[rows]
+    rewards = data.rewards[rows]
+
+    def library(logs: FloatArray) -> BumpLibrary:
+        widths = [[float(w)] for w in np.exp(logs)]
+        return BumpLibrary(bounded, free, list(data.action_names), widths)
+
+    def misfit(logs: FloatArray) -> float:
+        theta = library(logs).build((*names, *data.action_names)).evaluate(inputs)
+        size = np.sqrt((theta**2).sum(axis=0))
+        unit = theta / np.where(size > 0, size, 1.0)
+        fitted = unit @ np.linalg.lstsq(unit, rewards, rcond=1e-10)[0]
+        return float(np.log(((rewards - fitted) ** 2).mean() + 1e-26))
+
+    if not free:
+        return library(np.zeros(0))
+    typical = np.sqrt(np.mean(seen[:, [names.index(n) for n in free]] ** 2, axis=0))
+    begin = np.log(np.maximum(2.0 * typical, 1e-6))
+    options = {"maxfev": 100 * len(free), "xatol": 1e-7, "fatol": 1e-4,
+               "initial_simplex": _simplex(begin)}  # fmt: skip
+    return library(minimize(misfit, begin, method="Nelder-Mead", options=options).x)
+
+
+def _simplex(center: FloatArray) -> FloatArray:
+    """Return the center and a point half an octave from it along every axis."""
+    return np.concatenate([center[None], center + 0.5 * np.eye(len(center))])

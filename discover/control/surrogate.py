@@ -57,6 +57,8 @@ class Surrogate:
         Of the ensemble's disagreement (root of the mean variance over states, relative to
         the size of the increments): taken off every reward, and where an episode ends. A
         negative penalty is a bonus.
+    reward_range : (float, float)
+        To which rewards are clipped: a learned one should not promise what it never saw.
     """
 
     dynamics: LearnedDynamics
@@ -65,6 +67,7 @@ class Surrogate:
     bounds: Mapping[str, tuple[float, float]] | None = None
     penalty: float = 0.0
     limit: float = np.inf
+    reward_range: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def n_members(self) -> int:
@@ -140,18 +143,17 @@ class Surrogate:
         n = z.shape[1]
         seen = np.empty((len(self.dynamics.coordinates.observation_names), n))
         verdict, doubt = np.zeros((2, n)), np.zeros(n)
-        weights = self._change[2]
-        median = np.median(weights, axis=0, keepdims=True)
-        which = np.where(member < 0, len(weights), member).astype(np.int64)
+        which = np.where(member < 0, self.n_members, member).astype(np.int64)
         kernel.step_states(
-            self._observe, self._change[0], self._change[1], np.concatenate([weights, median]),
+            self._observe, self._change[0], self._change[1], self._with_median,
             which, self._circles, self._outcome[0], self._outcome[1], self._outcome[2],
             self._caution, z, u, seen, verdict, doubt,
         )  # fmt: skip
-        low, high = self._bounds
+        low, high, clip = self._bounds
         inside = ((seen >= low[:, None]) & (seen <= high[:, None])).all(axis=0)
         done = ~inside | (verdict[1] > 0) | (doubt > self.limit**2) | ~np.isfinite(z).all(axis=0)
-        rewards = np.where(inside, verdict[0] - self.penalty * np.sqrt(doubt), 0.0)
+        gained = np.clip(verdict[0], *clip)
+        rewards = np.where(inside, gained - self.penalty * np.sqrt(doubt), 0.0)
         return z.T.copy(), seen.T.copy(), rewards, done
 
     # -- what the kernels read -------------------------------------------------------
@@ -177,6 +179,11 @@ class Surrogate:
         return _program(table), (indptr, terms.astype(np.int64)), weights
 
     @cached_property
+    def _with_median(self) -> FloatArray:
+        weights = self._change[2]
+        return np.concatenate([weights, np.median(weights, axis=0, keepdims=True)])
+
+    @cached_property
     def _circles(self) -> IntArray:
         return np.array(self.dynamics.coordinates.projected, dtype=np.int64).reshape(-1, 2)
 
@@ -189,10 +196,11 @@ class Surrogate:
         return _program(model.table), (indptr, terms.astype(np.int64)), weights
 
     @cached_property
-    def _bounds(self) -> tuple[FloatArray, FloatArray]:
+    def _bounds(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         names = self.dynamics.coordinates.observation_names
         box = [(self.bounds or {}).get(name, (-np.inf, np.inf)) for name in names]
-        return np.array([b[0] for b in box], float), np.array([b[1] for b in box], float)
+        low, high = (np.array([b[k] for b in box], dtype=np.float64) for k in (0, 1))
+        return low, high, np.array(self.reward_range, dtype=np.float64)
 
     @cached_property
     def _caution(self) -> tuple[Any, ...]:

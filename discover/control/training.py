@@ -31,7 +31,6 @@ __all__ = ["Round", "SINDyRL", "score_policy"]
 _AGENTS = {"cma": CMAAgent}
 _JUDGED_STARTS = 32
 _MOST_POLISHES = 3
-_NEARLY = 0.94  # of the target: worth a whole real episode
 
 
 @dataclass(frozen=True)
@@ -258,13 +257,23 @@ class SINDyRL:
         """Fit, and search a policy in the fit."""
         surrogate = self._fit()
         assert self._form is not None
-        early = self._target is None or not self.rounds_  # fresh starts cannot mend a first fit
         search = self._agent.search(
             surrogate, self._form, self._sample_starts, self.plant_.horizon, rng=self._rng,
-            warm=self._warm, target=None if early else _NEARLY * float(self._target or 0.0),
+            warm=self._warm, target=self._wanted(),
         )  # fmt: skip
         self._warm = search.weights
         return search, surrogate
+
+    def _wanted(self) -> float | None:
+        """Return the score below which a search starts afresh.
+
+        Fresh starts cannot mend a first fit; once a whole episode has been too little, the
+        whole target is asked for.
+        """
+        if self._target is None or not self.rounds_:
+            return None
+        whole = any(one.complete for one in self.rounds_)
+        return self._target if whole else _nearly(self._target)
 
     def _fit(self) -> Surrogate:
         """Learn dynamics and reward from all real steps."""
@@ -280,7 +289,10 @@ class SINDyRL:
             outcome = (self.reward_learner or RewardLearner()).fit(plant.data)
         else:
             outcome = self.reward
-        surrogate = Surrogate(learned, outcome, plant.box, self.bounds, penalty=self.penalty)
+        surrogate = Surrogate(
+            learned, outcome, plant.box, self.bounds, penalty=self.penalty,
+            reward_range=self._believable(),
+        )  # fmt: skip
         if self._form is None:
             seen = np.concatenate(
                 [e.observations[:-1] for e in plant.data.episodes[: self._n_form]]
@@ -291,6 +303,13 @@ class SINDyRL:
         self.dynamics_, self.reward_ = learned.model, outcome
         self.surrogate_ = surrogate
         return surrogate
+
+    def _believable(self) -> tuple[float, float]:
+        """Return the range of a learned reward: what was seen, and half as much on both sides."""
+        if self.reward is not None:
+            return (-np.inf, np.inf)
+        low, high = float(self.plant_.data.rewards.min()), float(self.plant_.data.rewards.max())
+        return (low - 0.5 * (high - low), high + 0.5 * (high - low))
 
     def _sample_starts(self, rng: np.random.Generator, n: int) -> FloatArray:
         if self.starts == "reset":
@@ -319,7 +338,7 @@ class SINDyRL:
         def give_up(k: int, total: float) -> bool:
             return k > lag and total < worst[k - 1 - lag : k].min() - margin
 
-        good = self._target is None or search.score >= _NEARLY * self._target
+        good = self._target is None or search.score >= _nearly(self._target)
         most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
         most = min(most, budget - plant.steps)
         episode = plant.run(
@@ -373,6 +392,11 @@ class SINDyRL:
         if hasattr(self, "policy_"):
             self.policy_.save(folder / "policy.json")
         return folder
+
+
+def _nearly(target: float) -> float:
+    """Return the score in a surrogate that is worth a whole real episode."""
+    return target - 0.06 * abs(target)
 
 
 def score_policy(policy: SymbolicModel, env: Any, episodes: int = 20, seed: int = 0) -> FloatArray:

@@ -252,8 +252,9 @@ def rollouts(
     circles : ndarray of int, shape (n_circles, 2)
         States that are cosine and sine of an angle.
     outcome_weights : ndarray of shape (n_outcome_entries,)
-    bounds : (low, high), each of shape (n_observations,)
-        Leaving them ends a rollout, without the reward of that step.
+    bounds : (low, high, clip)
+        Leaving low or high (n_observations,) ends a rollout, without the reward of that
+        step; rewards are clipped to ``clip (2,)``.
     caution : (deviations, scale, penalty, limit)
         See :func:`spread`; `penalty` times its root is taken off every reward, and above
         `limit` a rollout ends. No deviations: neither.
@@ -268,7 +269,7 @@ def rollouts(
     """
     n_jobs, n_z = starts.shape
     low, high, levels = actions
-    box_low, box_high = bounds
+    box_low, box_high, clip = bounds
     deviations, scale, penalty, limit = caution
     n_u, n_o = low.shape[0], observe[2].shape[0]
     lanes = min(LANES, n_jobs)
@@ -311,7 +312,7 @@ def rollouts(
         while r < n:
             out = is_outside(box_low, box_high, seen, z, r) or doubt[r] > limit * limit
             if not out:
-                reward = verdict[0, r] - penalty * math.sqrt(doubt[r])
+                reward = min(clip[1], max(clip[0], verdict[0, r])) - penalty * math.sqrt(doubt[r])
                 total[r] += reward
                 if trace.shape[0] > 0:
                     trace[job[r], age[r]] = reward
@@ -366,22 +367,41 @@ def step_states(
     n_z, n = z.shape
     n_u, n_o = u.shape[0], observe[2].shape[0]
     deviations, scale, _, _ = caution
-    v_see = np.empty((n_z + observe[0].shape[0], n))
-    v_move = np.empty((n_z + n_u + change[0].shape[0], n))
-    v_judge = np.empty((n_o + n_u + outcome[0].shape[0], n))
+    lanes = min(LANES, n)
+    v_see = np.empty((n_z + observe[0].shape[0], lanes))
+    v_move = np.empty((n_z + n_u + change[0].shape[0], lanes))
+    v_judge = np.empty((n_o + n_u + outcome[0].shape[0], lanes))
     fill_constants(observe[0], observe[1], n_z, v_see)
     fill_constants(change[0], change[1], n_z + n_u, v_move)
     fill_constants(outcome[0], outcome[1], n_o + n_u, v_judge)
-    M = np.empty((members.shape[1], n))
-    R = np.empty((outcome_weights.shape[0], n))
-    for r in range(n):
-        for e in range(M.shape[0]):
-            M[e, r] = members[which[r], e]
-        for e in range(R.shape[0]):
+    M = np.empty((members.shape[1], lanes))
+    R = np.empty((outcome_weights.shape[0], lanes))
+    for e in range(R.shape[0]):
+        for r in range(lanes):
             R[e, r] = outcome_weights[e]
-    moved = np.empty((n_z, n))
-    advance(change, change_sums, M, circles, z, u, v_move, moved, 0, n)
-    if deviations.shape[0] > 0:
-        spread(change_sums, deviations, change[2], v_move, scale, 0, n, doubt)
-    look(observe, z, v_see, seen, 0, n)
-    judge(outcome, outcome_sums, R, seen, u, v_judge, verdict, 0, n)
+    moved, judged = np.empty((n_z, lanes)), np.zeros((2, lanes))
+    zt, ut, st = np.empty((n_z, lanes)), np.empty((n_u, lanes)), np.empty((n_o, lanes))
+    for first in range(0, n, lanes):
+        last = min(first + lanes, n)
+        k = last - first
+        for r in range(k):
+            for e in range(M.shape[0]):
+                M[e, r] = members[which[first + r], e]
+        for i in range(n_z):
+            for r in range(k):
+                zt[i, r] = z[i, first + r]
+        for i in range(n_u):
+            for r in range(k):
+                ut[i, r] = u[i, first + r]
+        advance(change, change_sums, M, circles, zt, ut, v_move, moved, 0, k)
+        if deviations.shape[0] > 0:
+            spread(change_sums, deviations, change[2], v_move, scale, 0, k, doubt[first:last])
+        look(observe, zt, v_see, st, 0, k)
+        judge(outcome, outcome_sums, R, st, ut, v_judge, judged, 0, k)
+        for r in range(k):
+            for i in range(n_z):
+                z[i, first + r] = zt[i, r]
+            for i in range(n_o):
+                seen[i, first + r] = st[i, r]
+            for i in range(2):
+                verdict[i, first + r] = judged[i, r]

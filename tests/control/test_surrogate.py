@@ -154,3 +154,28 @@ def test_discrete_actions_are_rounded_to_levels():
     plant = Plant(gymnasium.make("CartPole-v1"))
     plant.run(lambda seen: np.array([0.7]), 5)
     assert set(plant.data.actions[:, 0]) == {1.0}
+
+
+def test_widths_of_a_rewards_bumps_are_found():
+    rng = np.random.default_rng(0)
+    angle, v = rng.uniform(-3, 3, 301), rng.normal(0, 2, 301)
+    seen = np.stack([np.cos(angle), np.sin(angle), v], axis=1)
+    u = rng.uniform(-1, 1, (300, 1))
+
+    def reward(seen, u):
+        return (1 + seen[:, 0]) * (1 + np.exp(-((seen[:, 2] / 1.3) ** 2))) * (5 - u[:, 0] ** 2)
+
+    data = Transitions(("c", "s", "v"), ("u",))
+    data.add(Episode(seen, u, reward(seen[1:], u)))
+    found = RewardLearner().fit(data)
+    fresh = np.stack([np.cos(3 * v), np.sin(3 * v), 2 * v], axis=1)
+    expected = reward(fresh[1:], u)
+    np.testing.assert_allclose(found.rhs(fresh[1:], u=u)[:, 0], expected, atol=1e-3)
+
+
+def test_a_learned_reward_is_believed_only_within_its_range(pendulum):
+    wild = surrogate_of(pendulum, reward_range=(-1.0, -0.5))
+    z = wild.dynamics.coordinates.states(pendulum.data.states)
+    rewards = wild.step(z, pendulum.data.actions, np.zeros(len(z), dtype=np.int64))[2]
+    assert rewards.min() == -1.0
+    assert rewards.max() == -0.5
