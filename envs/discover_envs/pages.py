@@ -1,7 +1,7 @@
 """Pages: the documentation of an environment, written from the docstring of its class.
 
-``python -m discover_envs.pages docs/environments`` plays the episodes behind the scores, draws
-the pictures and writes every page.
+``discover env scores --out docs/environments/scores.csv`` plays the episodes behind the scores;
+``python -m discover_envs.pages docs/environments`` draws the pictures and writes the pages.
 """
 
 from __future__ import annotations
@@ -10,18 +10,25 @@ import csv
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discover_envs import ENVIRONMENTS
-from discover_envs.references import REFERENCES
-from discover_envs.scores import random_policy, record, score, zero_policy
+from discover_envs.references import Score
+from discover_envs.scores import random_policy, record
 
-__all__ = ["environment_class", "page", "write_pages"]
+__all__ = [
+    "environment_class",
+    "page",
+    "read_scores",
+    "score_table",
+    "write_pages",
+    "write_scores",
+]
 
-_EPISODES, _SEED = 200, 0
 _READABLE = 12  # terms of a law that a page shows
 
 
@@ -31,14 +38,28 @@ def environment_class(name: str) -> Any:
     return getattr(importlib.import_module(f"discover_envs.{module}"), name)
 
 
-def page(name: str, scores: list[list[str]]) -> str:
+def score_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """Return the cells of a table, the first row its header."""
+    rows = [
+        (
+            one.policy,
+            f"{one.mean:.4g}",
+            f"{one.deviation:.3g}",
+            f"{one.worst:.4g}",
+            str(one.episodes),
+        )
+        for one in scores
+    ]
+    return [("policy", "mean", "deviation", "worst", "episodes"), *rows]
+
+
+def page(name: str, scores: Sequence[Score]) -> str:
     """Return the page of an environment.
 
     Parameters
     ----------
     name : str
-    scores : list of list of str
-        Policy, mean and standard deviation.
+    scores : sequence of Score
     """
     found, steps = environment_class(name), ENVIRONMENTS[name][1]
     world, parameters = found.world, found.world.values(name, {})
@@ -55,9 +76,9 @@ def page(name: str, scores: list[list[str]]) -> str:
         f"| longest episode | {steps} steps |",
         rest,
         "## Scores",
-        f"Sum of rewards over {_EPISODES} episodes from seed {_SEED}.",
-        "| policy | mean | standard deviation |\n|---|---|---|\n"
-        + "\n".join(f"| {' | '.join(row)} |" for row in scores),
+        "Sums of rewards, of episodes with the seeds 0, 1, ...; `discover env scores "
+        f"{name}` plays them again.",
+        _markdown(score_table(scores)),
     ]
     law = world.law(parameters)
     if law is not None and law.complexity <= _READABLE:
@@ -70,46 +91,45 @@ def page(name: str, scores: list[list[str]]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def measure(name: str) -> list[list[str]]:
-    """Play the episodes of every simple policy and of the reference, if there is one."""
-    n_actions = len(environment_class(name).world.actions)
-    policies = {
-        "zero": zero_policy(n_actions),
-        "random": random_policy(n_actions, np.random.default_rng(_SEED)),
-        **{title: make() for title, make in REFERENCES.get(name, {}).items()},
-    }
-    rows = []
-    for title, policy in policies.items():
-        found = score(name, policy, _EPISODES, seed=_SEED)
-        rows.append([title, f"{found.mean():.4g}", f"{found.std():.3g}"])
-    return rows
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    header, *rows = (f"| {' | '.join(row)} |" for row in table)
+    return "\n".join([header, "|" + "---|" * len(table[0]), *rows])
 
 
-def read_scores(folder: Path) -> dict[str, list[list[str]]]:
-    """Return the scores in a folder of pages."""
-    scores: dict[str, list[list[str]]] = {}
-    with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
-        for name, *row in list(csv.reader(file))[1:]:
-            scores.setdefault(name, []).append(row)
+def read_scores(path: Path) -> dict[str, list[Score]]:
+    """Return the scores in a file, by the name of the environment."""
+    scores: dict[str, list[Score]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for name, policy, episodes, *numbers in list(csv.reader(file))[1:]:
+            found = Score(policy, int(episodes), *map(float, numbers))
+            scores.setdefault(name, []).append(found)
     return scores
 
 
+def write_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
+    """Write scores to a file; what is there of other environments stays, in their order."""
+    kept = read_scores(path) if path.exists() else {}
+    every = {name: rows for name in ENVIRONMENTS if (rows := scores.get(name, kept.get(name)))}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["environment", *Score._fields])
+        for name, rows in every.items():
+            for policy, episodes, *numbers in rows:
+                writer.writerow([name, policy, episodes, *(f"{one:.6g}" for one in numbers)])
+
+
 def write_pages(folder: Path) -> None:
-    """Measure the scores, draw the pictures and write all pages."""
+    """Draw the pictures and write the pages; the scores come from `scores.csv` in the folder."""
     from PIL import Image
 
-    table = [["environment", "policy", "mean", "deviation"]]
+    scores = read_scores(folder / "scores.csv")
     for name in ENVIRONMENTS:
-        rows = measure(name)
-        table += [[name, *row] for row in rows]
         policy = random_policy(len(environment_class(name).world.actions), np.random.default_rng(1))
         pictures, _ = record(name, policy, seed=1, every=5)
         Image.fromarray(pictures[min(4, len(pictures) - 1)]).quantize(32).save(
             folder / f"{name}.png", optimize=True
         )
-        (folder / f"{name}.md").write_text(page(name, rows), encoding="utf-8")
-    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(table)
+        (folder / f"{name}.md").write_text(page(name, scores[name]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 
 from discover_envs import ENVIRONMENTS
+from discover_envs.world import World
 
 __all__ = ["Policy", "load_policy", "random_policy", "record", "score", "zero_policy"]
 
@@ -40,17 +41,41 @@ def random_policy(n_actions: int, rng: np.random.Generator) -> Policy:
     return lambda seen: rng.uniform(-1.0, 1.0, (len(seen), n_actions))
 
 
-def load_policy(path: Path) -> Policy:
-    """Return the policy in a model file: a law of kind "direct" from observations to actions."""
+def load_policy(path: Path, world: World) -> Policy:
+    """Return the policy in a model file: a law of kind "direct" from observations to actions.
+
+    Parameters
+    ----------
+    path : Path
+    world : World
+        Its inputs are observations of this world, by name; if none of them is, by position.
+
+    Raises
+    ------
+    ValueError
+        If it is a law of another kind, or of other inputs or actions.
+    """
     from discover import SymbolicModel
 
     model = SymbolicModel.load(path)
-    if model.kind != "direct":
+    if model.kind != "direct" or len(model.target_names) != len(world.actions):
         raise ValueError(
-            f"load_policy: {path} must hold a model of kind 'direct', from observations to "
-            f"actions; got {model.kind!r}."
+            f"load_policy: {path} must hold a model of kind 'direct' with {len(world.actions)} "
+            f"targets, the actions; got {model.kind!r} with {len(model.target_names)}."
         )
-    return lambda seen: np.clip(model.rhs(seen), -1.0, 1.0)
+    columns = _columns(path, model.state_names, world.observations)
+    return lambda seen: np.clip(model.rhs(seen[:, columns]), -1.0, 1.0)
+
+
+def _columns(path: Path, names: Sequence[str], known: Sequence[str]) -> list[int]:
+    if set(names) <= set(known):
+        return [known.index(name) for name in names]
+    if len(names) != len(known) or set(names) & set(known):
+        raise ValueError(
+            f"load_policy: the inputs of {path} must be among the observations "
+            f"{', '.join(known)}; got {', '.join(names)}."
+        )
+    return list(range(len(known)))
 
 
 def score(name: str, policy: Policy, episodes: int, *, seed: int) -> np.ndarray:
