@@ -104,9 +104,12 @@ def _policy(name: str, chosen: str, seed: int) -> Any:
         return scores.zero_policy(len(world.actions))
     if chosen == "random":
         return scores.random_policy(len(world.actions), np.random.default_rng(seed))
-    if chosen == "reference":
-        return references.best_reference(name)
-    return scores.load_policy(Path(chosen), world)
+    try:
+        if chosen == "reference":
+            return references.best_reference(name)
+        return scores.load_policy(Path(chosen), world)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--policy") from None
 
 
 def _film(name: str, policy: Any, seed: int, path: Path, longest: int = 250) -> float:

@@ -21,6 +21,7 @@ ENVIRONMENTS = {
     "KuramotoSivashinsky": ("kuramoto_sivashinsky", 400),
     "CylinderWakeMeanField": ("wake", 1000),
     "FisheryTippingPoint": ("fishery", 50),
+    "FisheryUncertain": ("fishery_uncertain", 100),
     "ChemostatWashout": ("chemostat", 1000),
 }
 

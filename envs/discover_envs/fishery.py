@@ -38,24 +38,28 @@ def initial(draws, p, state):
 
 
 @njit
-def grown(left, p):
-    """Return next year's mean stock from what the harvest leaves."""
-    r, K, model = p[0], p[1], p[9]
+def growth(left, r, K, C, a, b, q, model):
+    """Return next year's mean stock from what the harvest leaves, by the number of the model."""
     if left <= 0.0:
         return 0.0
     if model == 0.0:
-        return left * math.exp(r * (1.0 - left / K) * (left - p[2]) / K)
+        return left * math.exp(r * (1.0 - left / K) * (left - C) / K)
     if model == 1.0:
         return max(0.0, left + r * left * (1.0 - left / K))
     if model == 2.0:
         return (1.0 + r) * left / (1.0 + r * left / K)
     if model == 3.0:
         return left * math.exp(r * (1.0 - left / K))
-    eaten = left ** p[8]
+    eaten = left**q
     if model == 4.0:
-        grazed = p[6] * eaten / (eaten + p[7] ** p[8])
-        return max(0.0, left + r * left * (1.0 - left / K) - grazed)
+        return max(0.0, left + r * left * (1.0 - left / K) - a * eaten / (eaten + b**q))
     return (1.0 + r) * eaten / (1.0 + eaten / K)
+
+
+@njit
+def grown(left, p):
+    """Return next year's mean stock with the parameters of the environment."""
+    return growth(left, p[0], p[1], p[2], p[6], p[7], p[8], p[9])
 
 
 @njit

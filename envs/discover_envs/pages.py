@@ -22,6 +22,7 @@ from discover_envs.scores import random_policy, record
 
 __all__ = [
     "environment_class",
+    "overview",
     "page",
     "read_scores",
     "score_table",
@@ -91,6 +92,22 @@ def page(name: str, scores: Sequence[Score]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def overview(scores: Mapping[str, Sequence[Score]]) -> str:
+    """Return the page of all scores."""
+    rows = [
+        ("" if k else f"[{name}]({name}.md)", *row)
+        for name, found in scores.items()
+        for k, row in enumerate(score_table(found)[1:])
+    ]
+    header = ("environment", *score_table(())[0])
+    return (
+        "# Scores\n\nWhat doing nothing, chance and the best controllers known earn: sums of "
+        "rewards, of episodes with the seeds 0, 1, ...\n`discover env scores` plays all of them "
+        "again, `discover env rollout ID --policy reference` the best of one.\n\n"
+        f"{_markdown([header, *rows])}\n"
+    )
+
+
 def _markdown(table: Sequence[Sequence[str]]) -> str:
     header, *rows = (f"| {' | '.join(row)} |" for row in table)
     return "\n".join([header, "|" + "---|" * len(table[0]), *rows])
@@ -130,6 +147,7 @@ def write_pages(folder: Path) -> None:
             folder / f"{name}.png", optimize=True
         )
         (folder / f"{name}.md").write_text(page(name, scores[name]), encoding="utf-8")
+    (folder / "scores.md").write_text(overview(scores), encoding="utf-8")
 
 
 if __name__ == "__main__":

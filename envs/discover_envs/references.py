@@ -7,6 +7,7 @@ side: some count the steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -168,6 +169,20 @@ def lorenz96_ahead() -> Policy:
     return ahead.policy(lambda seen: seen)
 
 
+def kuramoto_sivashinsky_ahead() -> Policy:
+    """Return a receding horizon of ten time units.
+
+    Notes
+    -----
+    There is no linear-quadratic regulator at rest: an unstable wave, the cosine of the second mode,
+    is zero at all four jets.
+    """
+    from discover_envs.kuramoto_sivashinsky import WORLD
+
+    ahead = RecedingHorizon(WORLD, 8, hold=5, keep=2, n_iterations=10)
+    return ahead.policy(lambda seen: seen)
+
+
 def wake_rest() -> Policy:
     """Return the linear-quadratic regulator at rest."""
     from discover_envs.wake import WORLD
@@ -187,13 +202,32 @@ def planned_harvest() -> Policy:
     return lambda seen: quota_for(seen, next(escapements), capacity)
 
 
-def constant_escapement() -> Policy:
+def _yield_quota(name: str) -> Policy:
+    """Return the harvest that the mean stock just bears, every year, whatever the stock."""
+    from discover_envs.fishery_references import maximum_sustainable_yield
+
+    capacity, parameters = _mean_fishery(name)
+    surplus, _ = maximum_sustainable_yield(**parameters)
+    return lambda seen: np.full((len(seen), 1), surplus / capacity - 1.0)
+
+
+def _constant_escapement(name: str) -> Policy:
     """Return the harvest that always leaves what bears the greatest yield."""
-    from discover_envs.fishery import WORLD
     from discover_envs.fishery_references import maximum_sustainable_yield, quota_for
 
-    _, escapement = maximum_sustainable_yield()
-    return lambda seen: quota_for(seen, escapement, WORLD.parameters["K"])
+    capacity, parameters = _mean_fishery(name)
+    _, escapement = maximum_sustainable_yield(**parameters)
+    return lambda seen: quota_for(seen, escapement, capacity)
+
+
+def _mean_fishery(name: str) -> tuple[float, dict[str, float | str]]:
+    """Return the capacity in quotas, and the growth without its uncertainty."""
+    from discover_envs.fishery import GROWTH
+    from discover_envs.pages import environment_class
+
+    p = environment_class(name).world.parameters
+    known = ("r", "K", "C", "a", "b", "q")
+    return p["K"], {"growth": GROWTH[int(p["growth"])], **{key: p[key] for key in known}}
 
 
 def chemostat_hold() -> Policy:
@@ -241,10 +275,16 @@ REFERENCES: Mapping[str, Mapping[str, Callable[[], Policy]]] = {
     "AcrobotSwingup": {"receding horizon": acrobot_swing},
     "LorenzControl": {"LQR": lorenz_hold, "receding horizon": lorenz_ahead},
     "Lorenz96Control": {"LQR": lorenz96_calm, "receding horizon": lorenz96_ahead},
+    "KuramotoSivashinsky": {"receding horizon": kuramoto_sivashinsky_ahead},
     "CylinderWakeMeanField": {"LQR": wake_rest},
     "FisheryTippingPoint": {
-        "constant escapement at MSY": constant_escapement,
+        "MSY every year": partial(_yield_quota, "FisheryTippingPoint"),
+        "constant escapement at MSY": partial(_constant_escapement, "FisheryTippingPoint"),
         "dynamic programming": planned_harvest,
+    },
+    "FisheryUncertain": {
+        "MSY every year": partial(_yield_quota, "FisheryUncertain"),
+        "constant escapement at MSY": partial(_constant_escapement, "FisheryUncertain"),
     },
     "ChemostatWashout": {
         "proportional control of the substrate": chemostat_hold,
@@ -254,7 +294,7 @@ REFERENCES: Mapping[str, Mapping[str, Callable[[], Policy]]] = {
 
 
 #: Policies that take seconds for an episode.
-EXPENSIVE = frozenset({acrobot_swing, lorenz96_ahead})
+EXPENSIVE = frozenset({acrobot_swing, lorenz96_ahead, kuramoto_sivashinsky_ahead})
 
 
 def best_reference(name: str) -> Policy:

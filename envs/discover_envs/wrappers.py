@@ -7,7 +7,7 @@ Each comes for one environment and, with `Vector` at the end of its name, for a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium
@@ -181,7 +181,8 @@ class _SeenVector(VectorWrapper):  # type: ignore[type-arg]
         super().__init__(env)
         self.lens, self.single_observation_space = lens, lens.box
         self.observation_space = batch_space(lens.box, env.num_envs)
-        self._rngs: list[np.random.Generator] = []
+        self._rngs: dict[int, np.random.Generator] = {}
+        self._last = np.empty(self.observation_space.shape)
 
     def reset(
         self,
@@ -189,11 +190,19 @@ class _SeenVector(VectorWrapper):  # type: ignore[type-arg]
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode of every member; the noise goes on unless `seed` is given."""
+        """Start an episode of every member, or of those of ``options["reset_mask"]``.
+
+        The noise goes on unless `seed` is given; members that go on look the same.
+        """
         seen, info = self.env.reset(seed=seed, options=options)
+        which = np.arange(self.num_envs)
+        if options is not None and "reset_mask" in options:
+            which = np.flatnonzero(options["reset_mask"])
         if seed is not None or not self._rngs:
-            self._rngs = [_generator(self, one) for one in member_seeds(seed, self.num_envs)]
-        return self._look(seen, self._rngs), info
+            seeds = member_seeds(seed, self.num_envs)
+            self._rngs |= {m: _generator(self, seeds[m]) for m in which}
+        self._last[which] = self._look(seen[which], which)
+        return self._last.copy(), info
 
     def step(
         self, actions: Any
@@ -204,11 +213,12 @@ class _SeenVector(VectorWrapper):  # type: ignore[type-arg]
             info = info | {"final_obs": info["final_obs"].copy()}
             for m in np.flatnonzero(info["_final_obs"]):
                 last = info["final_obs"][m][None]
-                info["final_obs"][m] = self._look(last, self._rngs[m : m + 1])[0]
-        return self._look(seen, self._rngs), rewards, terminated, truncated, info
+                info["final_obs"][m] = self._look(last, [m])[0]
+        self._last = self._look(seen, range(self.num_envs))
+        return self._last.copy(), rewards, terminated, truncated, info
 
-    def _look(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
-        return self.lens.see(rows, _draws(rngs, self.lens.n_draws))
+    def _look(self, rows: np.ndarray, which: Iterable[int]) -> np.ndarray:
+        return self.lens.see(rows, _draws([self._rngs[m] for m in which], self.lens.n_draws))
 
 
 def _draws(rngs: Sequence[Any], n_draws: int) -> np.ndarray:

@@ -107,6 +107,18 @@ def test_noise_is_normal_independent_and_leaves_the_world_alone():
     assert len(set(errors[:, 0])) == 40
 
 
+def test_members_reset_alone_leave_the_others_as_they_are():
+    batch = gymnasium.make_vec(
+        "discover/PendulumSwingup-v0", num_envs=3, max_episode_steps=5, autoreset_mode="Disabled"
+    )
+    noisy = wrappers.NoisyObservationVector(batch, 0.1)
+    first, _ = noisy.reset(seed=4)
+    seen, *_ = noisy.step(np.zeros((3, 1)))
+    after, _ = noisy.reset(seed=4, options={"reset_mask": np.array([False, True, False])})
+    np.testing.assert_array_equal(after[[0, 2]], seen[[0, 2]])
+    np.testing.assert_array_equal(after[1], first[1])
+
+
 def test_noise_of_zero_changes_nothing_and_keeps_the_bounds():
     env = wrappers.NoisyObservation(make("PendulumSwingup"), [0.0, 0.0, 1.0])
     np.testing.assert_array_equal(env.observation_space.low, [-1.0, -1.0, -np.inf])
