@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from discover.regression import BestSubsetRegressor as BestSubsetRegressor
     from discover.regression import EnsembleRegressor as EnsembleRegressor
     from discover.regression import RelevanceVectorRegressor as RelevanceVectorRegressor
+    from discover.reports import report as report
     from discover.sindy import DiscreteSINDy as DiscreteSINDy
     from discover.sindy import SINDy as SINDy
     from discover.statistics import SufficientStatistics as SufficientStatistics
@@ -97,6 +98,7 @@ _HOMES = {
     "load_hare_lynx": "discover.observations.datasets",
     "read_runs": "discover.observations.readers",
     "refine": "discover.estimation",
+    "report": "discover.reports",
     "to_pysindy": "discover.interop.pysindy",
     "validate": "discover.validation",
 }

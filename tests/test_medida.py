@@ -1,6 +1,7 @@
 """What a solver gets wrong: bursts, series, black boxes; fields and states."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.integrate import solve_ivp
 
@@ -147,6 +148,25 @@ def test_a_guessed_equation_is_repaired_as_it_is(truth):
         found = ModelErrorDiscovery(guess).fit(field)
         check(found.error_, "half the diffusion", 0.05)
         assert found.corrected_.step(truth[0, 0], 0.0, 0.1).shape == (64,)
+
+
+@pytest.mark.parametrize("seen", ["bursts", "series"])
+def test_a_guess_with_wrong_missing_and_superfluous_terms_becomes_the_law(truth, seen):
+    """Diffusion is wrong, hyperdiffusion missing, and a square has no business there."""
+    table = SymbolicLibrary("u*u_x, u_xx, u_xxx, u**2").build(jet_names(["u"], ["x"], 4))
+    guess = SymbolicModel(
+        table, [[-1.0, -0.4, 0.2, 0.3]], table.inputs, target_names=["u_t"], kind="direct"
+    )
+    field = triples(truth, every=20) if seen == "bursts" else series(truth, 0.05, 5)
+    found = ModelErrorDiscovery(guess).fit(field)
+    wanted = {"u_xx": -0.6, "u_xxxx": -1.0, "u_xxx": -0.2, "u**2": -0.3}
+    assert found_terms(found.error_) == pytest.approx(wanted, rel=0.02)
+    law = {"u*u_x": -1.0, "u_xx": -1.0, "u_xxxx": -1.0}
+    assert found_terms(found.repaired_) == pytest.approx(law, rel=0.02)
+    assert isinstance(found.corrected_, FieldLaw)
+    errors = dict(zip(found.repaired_.term_names, found.repaired_.standard_errors[0], strict=True))
+    assert errors["u*u_x"] == 0.0  # as it was given
+    assert errors["u_xx"] > 0.0
 
 
 def test_an_open_axis_is_refused(truth):
@@ -449,6 +469,28 @@ def test_innovations_of_bursts_are_in_units_of_their_error(truth, noise):
     assert found.innovations_.before > 3.0
     assert found.innovations_.after == pytest.approx(1.0, abs=0.1) or not noise
     assert found.innovations_.after < 1.1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_guessed_ordinary_differential_equation_becomes_the_law(lorenz_run, noise):
+    """A parameter is wrong, a product missing, and one too many is there."""
+    table = SymbolicLibrary("x, y, z, x*z, x*y, y*z, sin(y)").build(["x", "y", "z"])
+    rows = [-10, 10, 0, 0, 0, 0.5, 0], [25, -1, 0, -1, 0, 0, 2], [0, 0, -8 / 3, 0, 0, 0, 0]
+    guess = SymbolicModel(table, rows, ["x", "y", "z"])
+    X = noisy_lorenz(lorenz_run, noise)
+    found = ModelErrorDiscovery(guess).fit(pd.DataFrame(X, columns=["x", "y", "z"]), 0.04)
+    error = found.error_
+    named = {(error.state_names[i], error.term_names[j]): error.coefficients[i, j]
+             for i, j in np.argwhere(error.support)}  # fmt: skip
+    wanted = {("x", "y*z"): -0.5, ("y", "x"): 3.0, ("y", "sin(y)"): -2.0, ("z", "x*y"): 1.0}
+    assert named == pytest.approx(wanted, rel=0.01 + 5 * noise)
+    x = np.random.default_rng(1).uniform(-20, 20, (50, 3))
+    law = found.repaired_
+    assert law.complexity == 7
+    np.testing.assert_allclose(law.rhs(x), lorenz(x), rtol=0.01 + 2 * noise, atol=1.0 + 50 * noise)
+    assert found.corrected_ is law
+    with pytest.raises(DataError, match="a law of the observed states"):
+        ModelErrorDiscovery(guess).fit(X, 0.04)
 
 
 def test_bursts_of_states(lorenz_run):

@@ -44,6 +44,22 @@ def test_sum_of_parts_is_the_whole_whatever_their_scales():
     assert parts.n_samples == 600
 
 
+@pytest.mark.parametrize("exactly", [False, True])
+def test_shifted_targets_are_those_of_shifted_rows(exactly):
+    X, Y = rows(300)
+    X[:, 1] *= 1e5
+    change = np.arange(12.0).reshape(2, 6)
+    one, other = (accumulate(ArrayRows(X, y), lags=True) for y in (Y, Y + X @ change.T))
+    if exactly:
+        one, other = (
+            orthogonalize(ArrayRows(X, y), s) for y, s in ((Y, one), (Y + X @ change.T, other))
+        )
+    found, wanted = one.shifted(change), other.rescaled(one.exponents)
+    for name in ("moments", "lagged", "ends", "triangle"):
+        a, b = getattr(found, name), getattr(wanted, name)
+        np.testing.assert_allclose(np.abs(a), np.abs(b), rtol=1e-9, atol=1e-9 * np.abs(b).max())
+
+
 def test_reweighted_blocks_are_repeated_rows():
     X, Y = rows(400)
     stats = accumulate(ArrayRows(X, Y), n_blocks=4)

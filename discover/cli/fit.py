@@ -312,7 +312,7 @@ def _as_json(result: Result, check: Validation | None) -> str:
 
 def _refuse_unwritable(out: Path) -> None:
     """Complain now rather than after the fit."""
-    from discover.report.writing import refuse_other
+    from discover.reports.writing import refuse_other
 
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is there and is not a folder.", param_hint="--out")
@@ -324,7 +324,7 @@ def _write(
 ) -> None:
     """Write the report; a law that cannot be followed in time gets its tables only."""
     if check is not None:
-        from discover.report import report
+        from discover.reports import report
 
         report(
             result.model, out, data=result.training, holdout=result.held_out or None,

@@ -19,9 +19,9 @@ from discover.estimation.increments import resampled
 from discover.exceptions import DataError
 from discover.libraries import FeatureLibrary, JetLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.jets import offered_jets
-from discover.libraries.termtable import TermTableBuilder
 from discover.medida.answer import ErrorFit, Innovations
 from discover.medida.fields import FieldQuestion
+from discover.medida.laws import KnownLaw
 from discover.medida.states import StateQuestion
 from discover.observations import Trajectory, as_trajectories
 from discover.observations.field import Field
@@ -33,9 +33,13 @@ from discover.regression import (
     SparseRegressor,
 )
 from discover.symbolic import SymbolicModel
-from discover.typing import FloatArray
+from discover.typing import Dynamics
 
 __all__ = ["ModelErrorDiscovery"]
+
+
+# of one fit, and made when first asked for, or only where there is reason to
+_PASSING = ("series_", "cycle_", "repaired_", "identifiability_", "innovations_", "stability_")
 
 
 class ModelErrorDiscovery(BaseEstimator):
@@ -45,7 +49,8 @@ class ModelErrorDiscovery(BaseEstimator):
     ----------
     dynamics : Dynamics or callable
         The solver under test: ``step(x, t, dt)``, or an object with ``step`` or ``rhs``
-        (a law of this package is one: then its equation is repaired).
+        (a law of this package is one: then its equation is repaired, and its terms are
+        candidates, too).
     library : FeatureLibrary or str, optional
         Candidate terms of the error. For fields over jets, ``"u*u_x, u_xx, u_xxxx"``; by
         default powers up to 4, alone and times one derivative of order up to 4. For
@@ -83,8 +88,12 @@ class ModelErrorDiscovery(BaseEstimator):
     ----------
     error_ : SymbolicModel
         Truth minus solver: what must be added to the solver's tendency.
-    corrected_ : CorrectedSolver
-        Solver and error as one law, to integrate and to assimilate with.
+    corrected_ : Dynamics
+        Solver and error as one law, to integrate and to assimilate with: a
+        :class:`CorrectedSolver`, or where the solver is a law another law of its kind.
+    repaired_ : SymbolicModel
+        Guess and error as one equation, to export; only where the solver is a law. Terms
+        that the error takes back are gone.
     estimate_ : Estimate
     noise_std_ : ndarray of shape (n_components,)
     series_ : SeriesFit
@@ -180,7 +189,7 @@ class ModelErrorDiscovery(BaseEstimator):
             If the observations cannot be used.
         """
         _check_filter(self.filter)
-        for name in ("series_", "cycle_", "identifiability_", "innovations_", "stability_"):
+        for name in _PASSING:
             self.__dict__.pop(name, None)  # of an earlier fit
         if isinstance(observations, Field):
             return self._fit_fields([observations])
@@ -194,51 +203,63 @@ class ModelErrorDiscovery(BaseEstimator):
         field, law = fields[0], self.dynamics
         _refuse_open(field.grid)
         self.grid_ = _as_grid(_given_grid(self.grid, law), field.grid)
+        auxiliary = self.auxiliary
+        if isinstance(law, FieldLaw) and auxiliary is None:
+            auxiliary = law.auxiliary
         if isinstance(law, SymbolicModel) and law.kind == "direct":
-            law = FieldLaw(law, self.grid_, field.names, self.auxiliary)
+            law = FieldLaw(law, self.grid_, field.names, auxiliary)
         self.solver_ = self._as_solver(law)
-        self.terms_ = self._field_terms(field)
-        known = self._known_terms()
-        self._learn(
-            FieldQuestion(
-                self.solver_, self.grid_, self.terms_, self._a_regressor(),
-                self.fixed_step or self.solver_dt, self.noise_std, self.climatology, known,
-                self.filter, np.random.default_rng(self.random_state),
-            ).ask(fields)
-        )  # fmt: skip
-        table, estimate = self.terms_.table, self.estimate_
+        terms = self._field_terms(field, auxiliary)
+        known = KnownLaw.read(law, terms.table)
+        self.terms_ = terms if known is None else replace(terms, table=known.table)
+        regressor = self._a_regressor()
+        found = FieldQuestion(
+            self.solver_, self.grid_, self.terms_, regressor, self.fixed_step or self.solver_dt,
+            self.noise_std, self.climatology, None if known is None else known.coefficients[0],
+            self.filter, np.random.default_rng(self.random_state),
+        ).ask(fields)  # fmt: skip
+        self._learn(found)
+        table = self.terms_.table
         self.error_ = SymbolicModel(
-            table, estimate.coefficients, table.inputs,
+            table, found.estimate.coefficients, table.inputs,
             target_names=[f"{name}_t" for name in field.names], kind="direct",
-            support=estimate.support, covariance=estimate.covariance,
+            support=found.estimate.support, covariance=found.estimate.covariance,
         )  # fmt: skip
-        error = FieldLaw(
-            self.error_.pruned(), self.grid_, field.names, self.auxiliary, self._fit.reach
-        )
-        self.corrected_ = CorrectedSolver(self.solver_, error, self._fit.dt)
+
+        self.corrected_: Dynamics
+
+        def moving(model: SymbolicModel) -> FieldLaw:
+            return FieldLaw(model, self.grid_, field.names, auxiliary, found.reach)
+
+        if known is None:
+            self.corrected_ = CorrectedSolver(self.solver_, moving(self.error_.pruned()), found.dt)
+        else:
+            self.repaired_ = known.repaired(found, regressor)
+            self.corrected_ = moving(self.repaired_)
         return self
 
     def _fit_runs(self, runs: Sequence[Trajectory]) -> Self:
         names = runs[0].state_names
         self.solver_ = self._as_solver(self.dynamics)
         library = _as_library(self.library, PolynomialLibrary(2)).fit_names(names)
-        self.library_, table = library, library.table_
-        self._learn(
-            StateQuestion(
-                self.solver_,
-                table,
-                self._a_regressor(),
-                self.noise_std,
-                self.filter,
-                np.random.default_rng(self.random_state),
-            ).ask(runs)
-        )
-        estimate = self.estimate_
+        known = KnownLaw.read(self.dynamics, library.table_)
+        if known is not None:
+            known.check_states(names)
+        table = library.table_ if known is None else known.table
+        self.library_, regressor = library, self._a_regressor()
+        found = StateQuestion(
+            self.solver_, table, regressor, self.noise_std, self.filter,
+            np.random.default_rng(self.random_state),
+        ).ask(runs)  # fmt: skip
+        self._learn(found)
         self.error_ = SymbolicModel(
-            table, estimate.coefficients, names, support=estimate.support,
-            covariance=estimate.covariance,
+            table, found.estimate.coefficients, names, support=found.estimate.support,
+            covariance=found.estimate.covariance,
         )  # fmt: skip
-        self.corrected_ = CorrectedSolver(self.solver_, self.error_, self._fit.dt)
+        if known is None:
+            self.corrected_ = CorrectedSolver(self.solver_, self.error_, found.dt)
+        else:
+            self.repaired_ = self.corrected_ = known.repaired(found, regressor)
         return self
 
     def _a_regressor(self) -> SparseRegressor:
@@ -250,35 +271,16 @@ class ModelErrorDiscovery(BaseEstimator):
         many = self.vectorized or isinstance(dynamics, SymbolicModel)
         return Solver(dynamics, self.history, many, self.fixed_step)
 
-    def _field_terms(self, field: Field) -> FieldTerms:
+    def _field_terms(self, field: Field, auxiliary: Auxiliary | None) -> FieldTerms:
         """Return the candidate terms over the jets that they need."""
         library = _as_library(self.library, JetLibrary())
         names = list(field.names)
-        if self.auxiliary is not None:
+        if auxiliary is not None:
             sample = {n: field.component(n)[:1] for n in field.names}
-            names += list(self.auxiliary(sample, field.grid))
+            names += list(auxiliary(sample, field.grid))
         table = library.build(offered_jets(library, names, field.grid.names))
         self.library_ = library
-        return FieldTerms(table.select(range(table.n_terms)), field.names, self.auxiliary)
-
-    def _known_terms(self) -> FloatArray | None:
-        """Return the coefficients of a solver that is a law, over terms that include its own."""
-        law = self.dynamics
-        model = law.model if isinstance(law, FieldLaw) else law
-        if not isinstance(model, SymbolicModel) or model.kind != "direct":
-            return None
-        mine = model.pruned()
-        inputs = list(dict.fromkeys([*self.terms_.table.inputs, *mine.table.inputs]))
-        builder = TermTableBuilder(inputs)
-        tables = (self.terms_.table, mine.table)
-        table = builder.table(
-            [s for table in tables for s in builder.copy(table, table.outputs.tolist())]
-        )
-        self.terms_ = replace(self.terms_, table=table)
-        known = np.zeros(table.n_terms)
-        for value, name in zip(mine.coefficients[0], mine.term_names, strict=True):
-            known[table.names.index(name)] = value
-        return known
+        return FieldTerms(table.select(range(table.n_terms)), field.names, auxiliary)
 
     def _learn(self, found: ErrorFit) -> None:
         self._fit = found

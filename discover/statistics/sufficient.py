@@ -140,6 +140,25 @@ class SufficientStatistics:
             n_effective=None if self.n_effective is None else self.n_effective * share,
         )
 
+    def shifted(self, coefficients: FloatArray) -> SufficientStatistics:
+        """Return the statistics of the same rows with ``Theta @ coefficients.T`` added to Y.
+
+        Parameters
+        ----------
+        coefficients : ndarray of shape (n_targets, n_terms)
+            In units of the rows.
+        """
+        p, s = self.n_terms, self.scale
+        T = np.eye(self.moments.shape[1])
+        T[:p, p:] = (coefficients * (s[:p] / s[p:, None])).T
+        return replace(
+            self,
+            moments=T.T @ self.moments @ T,
+            factor=None if self.factor is None else triangularize(self.factor @ T),
+            lagged=None if self.lagged is None else T.T @ self.lagged @ T,
+            ends=None if self.ends is None else T.T @ self.ends @ T,
+        )
+
     def compact(self) -> SufficientStatistics:
         """Return the statistics in one block, without lags."""
         return replace(

@@ -16,13 +16,13 @@ from discover import (
     SymbolicModel,
     hold_out,
     load_hare_lynx,
+    report,
 )
 from discover.observations import as_trajectories
 from discover.regression.normal import NormalEquations
-from discover.report import report
-from discover.report.contents import Contents
-from discover.report.path import _refitted, pareto_path
-from discover.report.series import compact, envelope
+from discover.reports.contents import Contents
+from discover.reports.path import _refitted, pareto_path
+from discover.reports.series import compact, envelope
 from discover.validation import validate
 
 FILES = {
@@ -93,7 +93,7 @@ def test_only_a_report_or_an_empty_folder_is_replaced(hares, tmp_path, monkeypat
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("discover.report.writing._draw", fail)
+    monkeypatch.setattr("discover.reports.writing._draw", fail)
     with pytest.raises(OSError, match="disk is full"):
         report(model, tmp_path / "law", data=train, holdout=test)
     assert {path.name for path in (tmp_path / "law").iterdir()} == FILES

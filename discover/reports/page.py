@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from discover.report.contents import Contents, equations_html
+from discover.reports.contents import Contents, equations_html
 from discover.symbolic import SymbolicModel
 from discover.symbolic.digits import round_number, text_number
 from discover.symbolic.export_mathml import mathml_left, mathml_name, mathml_terms
@@ -90,7 +90,7 @@ _TEMPLATE = """<!doctype html>
 
 
 def _asset(name: str) -> str:
-    return (files("discover.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("discover.reports") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _inert(text: str) -> str:

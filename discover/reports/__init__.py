@@ -1,5 +1,5 @@
 """A folder for people: the law, whether to believe it, and everything behind it."""
 
-from discover.report.writing import report
+from discover.reports.writing import report
 
 __all__ = ["report"]

@@ -15,8 +15,8 @@ import numpy as np
 
 import discover
 from discover.observations import Trajectory, as_trajectories
-from discover.report.contents import Contents
-from discover.report.page import GENERATOR, render
+from discover.reports.contents import Contents
+from discover.reports.page import GENERATOR, render
 from discover.symbolic import SymbolicModel
 from discover.validation import Validation, validate
 

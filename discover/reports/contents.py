@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from discover.observations import Trajectory
-from discover.report.path import PathModel, pareto_path
-from discover.report.series import compact, envelope
+from discover.reports.path import PathModel, pareto_path
+from discover.reports.series import compact, envelope
 from discover.symbolic import SymbolicModel
 from discover.symbolic.export_mathml import mathml_equations
 from discover.typing import FloatArray
