@@ -46,26 +46,40 @@ def error(
     ] = None,
     time: data.Time = None,
     seed: Annotated[int, typer.Option(metavar="N", help="For the sampling of errors.")] = 0,
+    holdout: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A complete record to forecast.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the law there: JSON, text, LaTeX.")
+        Path | None, typer.Option(metavar="DIR", help="Write a report there: law, tables, a page.")
     ] = None,
 ) -> None:  # fmt: skip
     """Find what a solver gets wrong."""
     from discover.medida import ModelErrorDiscovery
 
     dynamics = _load(solver)
-    if out is not None and out.exists() and not out.is_dir():
-        raise typer.BadParameter(f"{out} is there and is not a folder.", param_hint="--out")
+    if out is not None:
+        from discover.reports.writing import refuse_other
+
+        refuse_other(out)
+    record = None if holdout is None else _read(holdout, time)
     found = ModelErrorDiscovery(
         dynamics, library, history=history, vectorized=vectorized, fixed_step=fixed_step,
         solver_dt=solver_dt, noise_std=noise, random_state=seed,
     ).fit(_read(file, time))  # fmt: skip
     text = "\n".join([repr(found), "", *found.notes_, *found.identifiability_.notes()])
     typer.echo(text)
-    if out is not None:
-        _write(found, text, out)
-        written = ", ".join(sorted(path.name for path in out.iterdir()))
-        typer.echo(f"\nWritten to {out}: {written}")
+    if out is None:
+        if record is not None:
+            typer.echo(f"\n{found.forecast(record)}")
+        return
+    from discover.reports import report
+
+    report(
+        found, out, holdout=record, sources=[str(file)],
+        command=" ".join(["discover", *map(str, sys.argv[1:])]),
+    )  # fmt: skip
+    written = ", ".join(sorted(path.name for path in out.iterdir()))
+    typer.echo(f"\nWritten to {out}: {written}")
 
 
 def _load(path: str) -> Any:
@@ -108,11 +122,3 @@ def _read(file: Path, time: str | None) -> Any:
         if any(len(variable.dims) > 1 for variable in dataset.data_vars.values()):
             return Field.from_xarray(dataset, time=time)
     return data.Table([file], time).read()
-
-
-def _write(found: Any, text: str, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    found.error_.save(out / "model.json")
-    (out / "error.txt").write_text(text + "\n", encoding="utf-8")
-    (out / "equations.tex").write_text(found.error_.to_latex() + "\n", encoding="utf-8")
-    found.error_.coefficient_table().to_csv(out / "coefficients.csv", index=False)

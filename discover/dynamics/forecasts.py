@@ -175,6 +175,42 @@ class ForecastComparison:
             raise ValueError("ForecastComparison: only fields have a spectrum in space.")
         return {name: _power(getattr(self, name)) for name in ("truth", "base", "corrected")}
 
+    def densities(
+        self, component: int = 0, n_bins: int = 60
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return how often which values occur.
+
+        Parameters
+        ----------
+        component : int, default=0
+            State, or component of a field.
+        n_bins : int, default=60
+            Over the range of the truth, widened by a tenth to either side.
+
+        Returns
+        -------
+        edges : ndarray of shape (n_bins + 1,)
+        densities : dict of str to ndarray of shape (n_bins,)
+            Of truth, base and corrected, over the times before a run blew up, per unit of
+            the state; the share that lies outside the range is missing from the integral.
+        """
+        whole = self.truth.ndim == 1 + self.n_axes > 1
+        values = {
+            name: run.ravel() if whole else run[..., component].ravel()
+            for name, run in (
+                ("truth", self.truth), ("base", self.base), ("corrected", self.corrected)
+            )
+        }  # fmt: skip
+        low, high = float(values["truth"].min()), float(values["truth"].max())
+        margin = 0.1 * (high - low) or 1.0
+        edges = np.linspace(low - margin, high + margin, n_bins + 1)
+        found = {}
+        for name, run in values.items():
+            finite = run[np.isfinite(run)]
+            counts, _ = np.histogram(finite, edges)
+            found[name] = counts / (len(finite) * np.diff(edges))
+        return edges, found
+
     def table(self) -> Any:
         """Return lead time and both errors.
 
@@ -219,6 +255,7 @@ def compare_forecasts(
     history: int = 1,
     threshold: float = 0.4,
     n_axes: int = 0,
+    start: FloatArray | None = None,
 ) -> ForecastComparison:
     """Run two laws from the start of a record and hold them against it.
 
@@ -235,11 +272,13 @@ def compare_forecasts(
     threshold : float, default=0.4
     n_axes : int, default=0
         Axes of the grid, if the states are fields.
+    start : ndarray, optional
+        State at the first time; by default the first of the record.
 
     Returns
     -------
     ForecastComparison
     """
-    past = np.repeat(truth[:1], history, axis=0)
+    past = np.repeat(truth[:1] if start is None else start[None], history, axis=0)
     runs = [follow(step, past, times, dt, history) for step in (base, corrected)]
     return ForecastComparison(times - times[0], truth, runs[0], runs[1], threshold, n_axes)

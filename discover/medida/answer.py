@@ -21,10 +21,26 @@ from discover.regression.identifiability import join_reports
 from discover.statistics import SufficientStatistics
 from discover.typing import FloatArray
 
-__all__ = ["ErrorFit", "Innovations", "Part", "explain_parts", "explain_series", "fit_bursts"]
+__all__ = [
+    "ErrorFit",
+    "Innovations",
+    "Part",
+    "Record",
+    "explain_parts",
+    "explain_series",
+    "fit_bursts",
+]
 
 #: the estimate of one target, and the statistics it was made from
 Part = tuple[Estimate, SufficientStatistics]
+
+
+class Record(NamedTuple):
+    """Complete observations of a series, and the state that it starts from, smoothed."""
+
+    times: FloatArray
+    states: FloatArray
+    start: FloatArray
 
 
 class Innovations(NamedTuple):
@@ -60,6 +76,8 @@ class ErrorFit:
         That of the plain cycle of assimilation and regression.
     reach : float
         Wavenumber up to which a field was looked at.
+    record : Record, optional
+        The first series, where it is complete.
     """
 
     estimate: Estimate
@@ -74,6 +92,7 @@ class ErrorFit:
     series: SeriesFit | None = None
     cycle: CycleFit | None = None
     reach: float = np.inf
+    record: Record | None = None
 
     def mentioning(self, left_out: int) -> ErrorFit:
         """Return the same with a note on how many states were not used."""

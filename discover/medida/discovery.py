@@ -19,7 +19,7 @@ from discover.estimation.increments import resampled
 from discover.exceptions import DataError
 from discover.libraries import FeatureLibrary, JetLibrary, PolynomialLibrary, SymbolicLibrary
 from discover.libraries.jets import offered_jets
-from discover.medida.answer import ErrorFit, Innovations
+from discover.medida.answer import ErrorFit, Innovations, Record
 from discover.medida.fields import FieldQuestion
 from discover.medida.laws import KnownLaw
 from discover.medida.states import StateQuestion
@@ -33,7 +33,7 @@ from discover.regression import (
     SparseRegressor,
 )
 from discover.symbolic import SymbolicModel
-from discover.typing import Dynamics
+from discover.typing import Dynamics, FloatArray
 
 __all__ = ["ModelErrorDiscovery"]
 
@@ -189,7 +189,7 @@ class ModelErrorDiscovery(BaseEstimator):
             If the observations cannot be used.
         """
         _check_filter(self.filter)
-        for name in _PASSING:
+        for name in ("grid_", "terms_", *_PASSING):
             self.__dict__.pop(name, None)  # of an earlier fit
         if isinstance(observations, Field):
             return self._fit_fields([observations])
@@ -319,14 +319,15 @@ class ModelErrorDiscovery(BaseEstimator):
         return self.fixed_step or self.solver_dt or self._fit.dt
 
     def forecast(
-        self, truth: Any, t: Any = None, *, dt: float | None = None, threshold: float = 0.4
+        self, truth: Any = None, t: Any = None, *, dt: float | None = None, threshold: float = 0.4
     ) -> ForecastComparison:
         """Run solver and corrected solver from the start of a record, and compare.
 
         Parameters
         ----------
-        truth : Field, Trajectory, table or array-like
-            A complete record; its first state is the start.
+        truth : Field, Trajectory, table or array-like, optional
+            A complete record; its first state is the start. By default the (first) series
+            that was fitted, from its smoothed first state: noise and all, and seen before.
         t : float or array-like of shape (n_samples,), optional
         dt : float, optional
             Longest step of the solver; by default `fixed_step`, `solver_dt`, or the step of
@@ -337,22 +338,50 @@ class ModelErrorDiscovery(BaseEstimator):
         Returns
         -------
         ForecastComparison
+
+        Raises
+        ------
+        DataError
+            If the record is incomplete, or none was given and there is no complete series.
         """
         check_is_fitted(self, "error_")
+        times, states, start = self._record() if truth is None else self._read_record(truth, t)
+        return compare_forecasts(
+            self.solver_.advance, self.corrected_.step, states, times, dt or self._longest_step,
+            history=self.history, threshold=threshold, start=start,
+            n_axes=len(self.grid_.axes) if hasattr(self, "grid_") else 0,
+        )  # fmt: skip
+
+    @property
+    def can_forecast(self) -> bool:
+        """Whether a complete series was fitted, that forecasts can be held against."""
+        check_is_fitted(self, "error_")
+        return self._fit.record is not None
+
+    def _record(self) -> Record:
+        if self._fit.record is None:
+            raise DataError(
+                "ModelErrorDiscovery: only a complete series is a record to forecast; got bursts, "
+                "or missing values. Pass a complete record."
+            )
+        return self._fit.record
+
+    def _read_record(self, truth: Any, t: Any) -> tuple[FloatArray, FloatArray, None]:
+        if isinstance(truth, Field) != hasattr(self, "grid_"):
+            raise DataError(
+                "ModelErrorDiscovery: a record to forecast must be of the same kind as the "
+                f"observations; got {type(truth).__name__}."
+            )
         if isinstance(truth, Field):
-            states, times, complete = truth.values, truth.times, truth.is_complete
+            times, states, complete = truth.times, truth.values, truth.is_complete
             states = resampled(truth.grid, states, self.grid_.shape) if complete else states
             states = states[..., 0] if states.shape[-1] == 1 else states
         else:
             (run,) = as_trajectories(truth, t, None, owner="ModelErrorDiscovery")
-            states, times, complete = run.states, run.times, bool(run.complete.all())
+            times, states, complete = run.times, run.states, bool(run.complete.all())
         if not complete:
             raise DataError("ModelErrorDiscovery: a record to forecast must be complete; got NaN.")
-        return compare_forecasts(
-            self.solver_.advance, self.corrected_.step, states, times, dt or self._longest_step,
-            history=self.history, threshold=threshold,
-            n_axes=len(self.grid_.axes) if isinstance(truth, Field) else 0,
-        )  # fmt: skip
+        return times, states, None
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Return the error once it is found, else the parameters."""

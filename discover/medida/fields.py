@@ -14,7 +14,7 @@ from discover.estimation.field_series import FieldSeries
 from discover.estimation.increments import FieldIncrements, resampled
 from discover.estimation.series import Flow, fit_series
 from discover.exceptions import DataError
-from discover.medida.answer import ErrorFit, Innovations, explain_series, fit_bursts
+from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
 from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
 from discover.observations.field import Field
@@ -128,6 +128,7 @@ class FieldQuestion:
                 cycle.estimate, [(cycle.estimate, cycle.statistics)], names, target, noise, dt,
                 posed[-1].basis.expand(self.grid, last)[0], lambda: ends, (cycle.note(),),
                 cycle=cycle, reach=posed[0].basis.reach,
+                record=self._record(posed[0], cycle.assimilations[0].mean[0]),
             )  # fmt: skip
         starts = [
             p.start(self.regressor, names, seen[i].tendency if seen else None)
@@ -144,7 +145,15 @@ class FieldQuestion:
             posed[-1].basis.expand(self.grid, found.states[-1][-1:])[0],
             lambda: explain_series(series, found, base, corrected),
             (series_note(found),), series=found, reach=posed[0].basis.reach,
+            record=self._record(posed[0], found.states[0][0]),
         )  # fmt: skip
+
+    def _record(self, posed: FieldSeries, first: FloatArray) -> Record | None:
+        """Return the snapshots on the solver's grid, where they are complete."""
+        if not posed.complete:
+            return None
+        states = resampled(posed.field.grid, posed.field.values, self.grid.shape)[..., 0]
+        return Record(posed.field.times, states, posed.basis.expand(self.grid, first[None])[0])
 
     def _corrected(self, seen: ProjectedSolver, posed: FieldSeries) -> Callable[[FloatArray], Flow]:
         """Return the flow of the solver with an error, for any coefficients."""

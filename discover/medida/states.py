@@ -13,13 +13,14 @@ from discover.estimation.increments import PointIncrements
 from discover.estimation.point_series import PointSeries
 from discover.estimation.series import fit_series
 from discover.libraries.termtable import TermTable
-from discover.medida.answer import ErrorFit, Innovations, explain_series, fit_bursts
+from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
 from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
 from discover.observations import Trajectory
 from discover.observations.field import find_bursts
-from discover.problems.bursts import Bursts
+from discover.problems.bursts import FEWEST_TIMES, Bursts
 from discover.regression import Estimate, SparseRegressor
+from discover.typing import FloatArray
 
 __all__ = ["StateQuestion"]
 
@@ -88,6 +89,7 @@ class StateQuestion:
                 self._shaped(cycle.estimate), [(cycle.estimate, cycle.statistics)], names,
                 ("error",), noise, dt, cycle.assimilations[-1].mean[-1], lambda: ends,
                 (cycle.note(),), cycle=cycle,
+                record=self._record(posed[0], cycle.assimilations[0].mean),
             )  # fmt: skip
         theta = np.mean([p.start(self.regressor, table.names) for p in posed], axis=0)
         found = fit_series(series, self.regressor, theta, names)
@@ -96,7 +98,16 @@ class StateQuestion:
             ("error",), noise, dt, found.states[-1][-1],
             lambda: explain_series(series, found, none, found.coefficients),
             (series_note(found),), series=found,
+            record=self._record(posed[0], found.states[0][posed[0].at]),
         )  # fmt: skip
+
+    @staticmethod
+    def _record(posed: PointSeries, states: FloatArray) -> Record | None:
+        """Return the complete rows; `states` are smoothed, one per row."""
+        rows = np.flatnonzero(posed.run.complete)
+        if len(rows) < FEWEST_TIMES:
+            return None
+        return Record(posed.run.times[rows], posed.run.states[rows], states[rows[0]])
 
     def _shaped(self, flat: Estimate) -> Estimate:
         """Return an estimate with one row per state."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from discover.observations import Trajectory
+from discover.reports.markup import equations_html
 from discover.reports.path import PathModel, pareto_path
 from discover.reports.series import compact, envelope
 from discover.symbolic import SymbolicModel
-from discover.symbolic.export_mathml import mathml_equations
 from discover.typing import FloatArray
 from discover.validation import Follower, FreeRun, Validation
 
@@ -311,18 +311,6 @@ class Contents:
                 states = found.states[rows]
                 return states[:, a], states[:, b]
         return np.zeros(0), np.zeros(0)
-
-
-def equations_html(law: SymbolicModel) -> str:
-    """Return equations as MathML that breaks between terms."""
-    lines = []
-    for equation in mathml_equations(law):
-        terms = "".join(f'<span class="term">{term}</span> ' for term in equation.terms)
-        lines.append(
-            f'<div class="equation"><span class="left">{equation.left}'
-            f"<math><mo>=</mo></math></span> <span>{terms}</span></div>"
-        )
-    return "".join(lines)
 
 
 def _label(name: str, unit: str | None) -> str:

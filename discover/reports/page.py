@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 
 import numpy as np
 
-from discover.reports.contents import Contents, equations_html
-from discover.symbolic import SymbolicModel
-from discover.symbolic.digits import round_number, text_number
-from discover.symbolic.export_mathml import mathml_left, mathml_name, mathml_terms
-from discover.symbolic.text import coefficient_unit, units_line
+from discover.reports.contents import Contents
+from discover.reports.markup import (
+    coefficients_section,
+    equations_section,
+    facts_section,
+    put_together,
+    section,
+    table,
+    verdict_section,
+)
+from discover.symbolic.export_mathml import mathml_name
 from discover.validation import Validation
 
-__all__ = ["GENERATOR", "render"]
+__all__ = ["render"]
 
-GENERATOR = "discover report"
-_MARKS = {"good": "✓", "doubt": "?", "bad": "✕", "note": "·"}
-_WORDS = {"good": "in favour", "doubt": "doubtful", "bad": "against", "note": "note"}
-_NORMAL_95 = 1.959963984540054
 _e = html.escape
 
 
@@ -42,73 +42,18 @@ def render(contents: Contents, title: str, facts: Sequence[tuple[str, str]]) -> 
     """
     parts = [
         _head(contents, title),
-        _verdict(contents.validation),
-        _equations(contents.law),
+        verdict_section(contents.validation.verdict),
+        equations_section(contents.law),
         _forecast(contents),
-        _coefficients(contents.law),
+        coefficients_section(contents.law),
         _scores(contents.validation),
         _path(contents),
         _residuals(contents.validation),
         _phase(contents),
         _left_out(contents),
-        _facts(facts),
+        facts_section(facts),
     ]
-    data = json.dumps(contents.to_dict(), allow_nan=False, separators=(",", ":"))
-    return _TEMPLATE.format(
-        title=_e(title),
-        generator=GENERATOR,
-        style=_asset("report.css"),
-        body="\n".join(filter(None, parts)),
-        data=_inert(data),
-        script=_asset("report.js"),
-    )
-
-
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="{generator}">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-<script type="application/json" id="data">{data}</script>
-<script>
-{script}</script>
-</body>
-</html>
-"""
-
-
-def _asset(name: str) -> str:
-    return (files("discover.reports") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _inert(text: str) -> str:
-    """Keep JSON from ending the element it stands in."""
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _table(head: str, rows: str) -> str:
-    """Wrap a table, so that names of any length scroll in it and not the page."""
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
-
-
-def _section(name: str, heading: str, content: str, lead: str = "") -> str:
-    intro = f'<p class="lead">{lead}</p>' if lead else ""
-    return (
-        f'<section id="{name}" aria-labelledby="h-{name}">\n<h2 id="h-{name}">{heading}</h2>\n'
-        f"{intro}{content}\n</section>"
-    )
+    return put_together(title, parts, contents.to_dict())
 
 
 # -- what was found ----------------------------------------------------------------
@@ -122,85 +67,6 @@ def _head(contents: Contents, title: str) -> str:
     return (
         f'<header><h1>{_e(title)}</h1><p class="meta">{n_train:,} samples taught the law, {held}'
         f" · judged over {span}</p></header>"
-    )
-
-
-def _verdict(validation: Validation) -> str:
-    verdict = validation.verdict
-    items = "".join(
-        f'<li class="{reason.kind}"><span class="mark" aria-hidden="true">{_MARKS[reason.kind]}'
-        f'</span><span><span class="hidden">{_WORDS[reason.kind]}: </span>'
-        f"{_e(reason.text)}</span></li>"
-        for reason in verdict.reasons
-    )
-    return (
-        f'<section id="verdict" class="{verdict.outcome}" aria-labelledby="h-verdict">'
-        f'<h2 id="h-verdict">{_e(verdict.headline)}</h2><ul class="reasons">{items}</ul></section>'
-    )
-
-
-def _equations(law: SymbolicModel) -> str:
-    note = _e(units_line(law))
-    plain = _e("\n".join(law.equations()))
-    latex = _e(law.to_latex())
-    return _section(
-        "law",
-        "The law",
-        f'<div class="equations">{equations_html(law)}</div>'
-        f'<p class="small">{note}{". " if note else ""}Digits in brackets are the standard error '
-        "of the last digits.</p>"
-        f'<details><summary>As text</summary><pre tabindex="0">{plain}</pre></details>'
-        f'<details><summary>As LaTeX</summary><pre tabindex="0">{latex}</pre></details>',
-    )
-
-
-def _coefficients(law: SymbolicModel) -> str:
-    terms, rows = mathml_terms(law), []
-    kinematic = set(law.velocities)
-    for i, k in np.argwhere(np.asarray(law.support)).tolist():
-        if i in kinematic:
-            continue
-        value, error = float(law.coefficients[i, k]), float(law.standard_errors[i, k])
-        number = round_number(value, error)
-        sign = "−" if number.negative else ""
-        term = f"<math><mrow>{terms[k] or '<mn>1</mn>'}</mrow></math>"
-        interval = (
-            ""
-            if not error >= 0
-            else (f"{value - _NORMAL_95 * error:.4g} to {value + _NORMAL_95 * error:.4g}").replace(
-                "-", "−"
-            )
-        )
-        unit = coefficient_unit(law, i, k)
-        rows.append(
-            f"<tr><td>{mathml_left(law, i)}</td><td>{term}</td>"
-            f'<td class="number">{sign}{_e(text_number(number))}</td>'
-            f'<td class="bar">{_error_bar(value, error)}</td>'
-            f'<td class="number wide">{interval}</td><td class="unit">{_e(unit or "")}</td></tr>'
-        )  # fmt: skip
-    head = (
-        "<tr><th>of</th><th>term</th><th class=number>coefficient</th>"
-        '<th class="bar">0 … value</th><th class="number wide">95 %</th><th>unit</th></tr>'
-    )
-    return _section(
-        "coefficients",
-        "Coefficients",
-        _table(head, "".join(rows)),
-        "Bars reach from zero to twice the value; the dark part is the 95 % interval. One that "
-        "touches the left edge may be zero.",
-    )
-
-
-def _error_bar(value: float, error: float) -> str:
-    """Draw an interval relative to its value: zero at the left edge, the value in the middle."""
-    if not (np.isfinite(error) and value):
-        return ""
-    half = min(_NORMAL_95 * error / abs(value), 1.0)
-    low, width = 50 * (1 - half), max(100 * half, 1.5)
-    return (
-        '<svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        '<line x1="0" y1="5" x2="100" y2="5"/>'
-        f'<rect x="{min(low, 99):.2f}" y="2" width="{width:.2f}" height="6"/></svg>'
     )
 
 
@@ -218,7 +84,7 @@ def _forecast(contents: Contents) -> str:
     runs = f" Run shown: the longest of {validation.n_runs}." if validation.n_runs > 1 else ""
     more = len(validation.names) - len(contents.states)
     hidden = f" {more} more states are not drawn." if more > 0 else ""
-    return _section(
+    return section(
         "forecast",
         "Left to itself",
         f'<div id="runs" class="charts" role="img" aria-label="{_e(_run_alt(validation))}"></div>'
@@ -256,15 +122,15 @@ def _scores(validation: Validation) -> str:
         f'<td class="unit">{_e(validation.units.get(name, ""))}</td></tr>'
         for j, name in enumerate(validation.names)
     )
-    by_state = _table(
+    by_state = table(
         '<tr><th>state</th><th class="number">error of the free run</th>'
         '<th class="number">noise</th><th>unit</th></tr>',
         states,
     )
-    return _section(
+    return section(
         "scores",
         "Against trivial models",
-        _table(head, "".join(lines)) + by_state,
+        table(head, "".join(lines)) + by_state,
         "Errors in standard deviations of the data. The valid time is how long a forecast stays "
         "within 0.4 of them.",
     )
@@ -286,7 +152,7 @@ def _path(contents: Contents) -> str:
     if len(models) < 2:
         return ""
     chosen = next(i for i, model in enumerate(models) if model.chosen)
-    return _section(
+    return section(
         "path",
         "Simpler and richer laws",
         '<div class="path"><div id="pareto" class="charts"></div>'
@@ -307,7 +173,7 @@ def _residuals(validation: Validation) -> str:
     where = " Training data are included: few samples were held out." if (
         validation.innovations_seen and not validation.seen_before
     ) else ""  # fmt: skip
-    return _section(
+    return section(
         "residuals",
         "What is left over",
         '<div id="left" class="charts pair"></div>',
@@ -320,7 +186,7 @@ def _residuals(validation: Validation) -> str:
 def _phase(contents: Contents) -> str:
     if contents.law.n_states < 2:
         return ""
-    return _section("phase", "State against state", '<div id="plane" class="charts square"></div>')
+    return section("phase", "State against state", '<div id="plane" class="charts square"></div>')
 
 
 # -- where it comes from ---------------------------------------------------------------
@@ -329,9 +195,4 @@ def _phase(contents: Contents) -> str:
 def _left_out(contents: Contents) -> str:
     notes = list(getattr(contents.found, "left_out_", ()))
     items = "".join(f"<li>{_e(note)}</li>" for note in notes) or "<li>nothing</li>"
-    return _section("left-out", "Left out of the data", f"<ul>{items}</ul>")
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<dt>{_e(key)}</dt><dd>{_e(value)}</dd>" for key, value in facts if value)
-    return _section("made", "How this was made", f"<dl>{rows}</dl>")
+    return section("left-out", "Left out of the data", f"<ul>{items}</ul>")

@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 
 import discover
+from discover.exceptions import DataError
+from discover.medida import ModelErrorDiscovery
 from discover.observations import Trajectory, as_trajectories
 from discover.reports.contents import Contents
-from discover.reports.page import GENERATOR, render
+from discover.reports.error_page import render_error
+from discover.reports.error_verdict import judge_error
+from discover.reports.markup import GENERATOR
+from discover.reports.page import render
 from discover.symbolic import SymbolicModel
 from discover.validation import Validation, validate
 
@@ -29,7 +34,7 @@ def report(
     found: Any,
     path: str | Path,
     *,
-    data: Any,
+    data: Any = None,
     holdout: Any = None,
     t: Any = None,
     u: Any = None,
@@ -43,17 +48,19 @@ def report(
 
     Parameters
     ----------
-    found : fitted SINDy or DiscreteSINDy, or SymbolicModel
+    found : fitted SINDy, DiscreteSINDy or ModelErrorDiscovery, or SymbolicModel
     path : str or Path
         The folder. It is written beside its place and moved there when it is complete; an
         earlier report, or an empty folder, is replaced, anything else is refused.
     data : list of Trajectory, table or array
-        What the law was fitted to.
-    holdout : list of Trajectory, table or array, optional
+        What the law was fitted to. Not needed for a ModelErrorDiscovery.
+    holdout : list of Trajectory, table, array, or Field, optional
         What it is judged by; see :func:`discover.hold_out`. Without it the law is judged by
-        `data`, and the page says so.
+        `data`, and the page says so. For a ModelErrorDiscovery a complete record to forecast;
+        by default the series it was fitted to.
     t, u : optional
-        Times and controls of `data`, as for :meth:`discover.SINDy.fit`.
+        Times and controls of `data`, as for :meth:`discover.SINDy.fit`; for a
+        ModelErrorDiscovery `t` are those of `holdout`.
     validation : Validation, optional
         Of `holdout`, if it was made already.
     title : str, optional
@@ -69,15 +76,24 @@ def report(
     Path
         The folder, with ``report.html``, ``model.json``, ``equations.tex``,
         ``coefficients.csv``, ``verdict.json`` and ``forecast.png``, ``residuals.png``,
-        ``phase.png``, ``path.png`` where there is something to show.
+        ``phase.png``, ``path.png`` where there is something to show; of a
+        ModelErrorDiscovery ``model.json`` is the error, and with it come ``repaired.json``
+        (where the solver is a law), ``rivals.csv`` and ``forecast.csv``.
 
     Raises
     ------
     FileExistsError
         If there is a file, or a folder that is not a report.
+    DataError
+        If data are missing or cannot be used.
     """
     path = Path(path)
     refuse_other(path)
+    facts = _facts(command, date, sources)
+    if isinstance(found, ModelErrorDiscovery):
+        return _report_error(found, path, holdout, t, title, facts)
+    if data is None:
+        raise DataError("report: data must be what the law was fitted to; got None.")
     train = _runs(found, data, t, u)
     if validation is None:
         if holdout is None:
@@ -85,21 +101,49 @@ def report(
         else:
             validation = validate(found, _runs(found, holdout, None, None), train=train)
     contents = Contents(found, validation, train)
-    law = contents.law
     title = title or f"A law for {', '.join(validation.names)}"
     refinement = getattr(found, "refinement_", None)
-    facts = _facts(command, date, sources)
     if refinement is not None:
         facts.append(("Refined", "; ".join(refinement.notes())))
     page = render(contents, title, facts)
     with _replaced(path) as folder:
-        law.save(folder / "model.json")
-        (folder / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
-        law.coefficient_table().to_csv(folder / "coefficients.csv", index=False)
-        verdict = json.dumps(validation.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        (folder / "verdict.json").write_text(verdict + "\n", encoding="utf-8")
-        (folder / _PAGE).write_text(page, encoding="utf-8")
+        _write_law(contents.law, validation.to_dict(), page, folder)
         _draw(contents, folder)
+    return path
+
+
+def _write_law(law: SymbolicModel, verdict: Any, page: str, folder: Path) -> None:
+    law.save(folder / "model.json")
+    (folder / "equations.tex").write_text(law.to_latex() + "\n", encoding="utf-8")
+    law.coefficient_table().to_csv(folder / "coefficients.csv", index=False)
+    text = json.dumps(verdict, ensure_ascii=False, allow_nan=False, indent=1)
+    (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
+    (folder / _PAGE).write_text(page, encoding="utf-8")
+
+
+def _report_error(
+    found: ModelErrorDiscovery,
+    path: Path,
+    holdout: Any,
+    t: Any,
+    title: str | None,
+    facts: list[tuple[str, str]],
+) -> Path:
+    compared = None
+    if holdout is not None or found.can_forecast:
+        compared = found.forecast(holdout, t)
+    verdict = judge_error(found, compared)
+    page = render_error(
+        found, compared, verdict, title or "What the solver gets wrong", facts,
+        seen_before=holdout is None,
+    )  # fmt: skip
+    with _replaced(path) as folder:
+        _write_law(found.error_, verdict.to_dict(), page, folder)
+        if hasattr(found, "repaired_"):
+            found.repaired_.save(folder / "repaired.json")
+        found.identifiability_.table().to_csv(folder / "rivals.csv", index=False)
+        if compared is not None:
+            compared.table().to_csv(folder / "forecast.csv", index=False)
     return path
 
 
