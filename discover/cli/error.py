@@ -11,6 +11,7 @@ import typer
 
 from discover.cli import data
 from discover.cli.app import app, examples
+from discover.cli.boundary import COMMAND
 
 _FIELDS = (".nc", ".nc4", ".h5", ".cdf")
 _EXAMPLES = examples(
@@ -22,6 +23,7 @@ _EXAMPLES = examples(
 
 @app.command(epilog=_EXAMPLES)
 def error(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A field as NetCDF, or a table of states.")
     ],
@@ -75,8 +77,8 @@ def error(
     from discover.reports import report
 
     report(
-        found, out, holdout=record, sources=[str(file)],
-        command=" ".join(["discover", *map(str, sys.argv[1:])]),
+        found, out, holdout=record, sources=[file.name],
+        command=str((context.find_root().obj or {}).get(COMMAND, "")),
     )  # fmt: skip
     written = ", ".join(sorted(path.name for path in out.iterdir()))
     typer.echo(f"\nWritten to {out}: {written}")

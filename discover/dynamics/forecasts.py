@@ -106,7 +106,7 @@ class ForecastComparison:
     ----------
     lead : ndarray of shape (n_times,)
         Time since the start.
-    truth, base, corrected : ndarray of shape (n_times, *state)
+    truth, base, corrected : ndarray of shape ``(n_times, *state)``
         NaN where a run had blown up.
     threshold : float
         Of the valid prediction time, in standard deviations of the truth: of each state, or

@@ -150,15 +150,9 @@ def _climate(compared: ForecastComparison | None) -> str:
     charts = []
     if compared.n_axes:
         power = compared.spectra()
-        charts.append(
-            line_chart(
-                np.arange(len(power["truth"])),
-                [Line(_KINDS[n], power[n]) for n in _KINDS],
-                "wavenumber index",
-                "mean power",
-                logarithmic=True,
-            )  # fmt: skip
-        )
+        index = np.linspace(0.0, len(power["truth"]) - 1.0, len(power["truth"]))
+        lines = [Line(_KINDS[name], power[name]) for name in _KINDS]
+        charts.append(line_chart(index, lines, "wavenumber index", "mean power", logarithmic=True))
     has_components = compared.truth.ndim > 1 + compared.n_axes
     n = compared.truth.shape[-1] if has_components else 1
     for component in range(min(n, _MOST_COMPONENTS)):

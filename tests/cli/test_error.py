@@ -48,6 +48,24 @@ def test_the_error_is_found_and_written(folder, solver, capsys):
     found = dict(zip(law.term_names, law.coefficients[0], strict=True))
     assert found == {"u": 0.0, "u_x": 0.0, "u_xx": pytest.approx(0.5, rel=1e-6)}
     assert r"\partial_{x}^{2} u" in (folder / "o" / "equations.tex").read_text()
+    assert "heat_solver" in (folder / "o" / "report.html").read_text()
+
+
+def test_a_record_is_forecast_with_and_without_a_report(folder, capsys):
+    asked = ["error", "seen.nc", "--solver", "heat_solver:step", "--library", "u_xx"]
+    assert main([*asked, "--holdout", "seen.nc"]) == 0
+    assert "valid prediction time" in capsys.readouterr().out
+    assert main([*asked, "--holdout", "seen.nc", "--out", "o"]) == 0
+    assert (folder / "o" / "forecast.csv").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_the_fit(folder, capsys):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "thesis.txt").write_text("all of it")
+    code = main(["error", "seen.nc", "--solver", "heat_solver:step", "--out", "mine"])
+    assert code != 0
+    assert "is not a report" in capsys.readouterr().err
+    assert (folder / "mine" / "thesis.txt").exists()
 
 
 @pytest.mark.parametrize(
