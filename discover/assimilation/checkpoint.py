@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from discover.files import replacing
 
 if TYPE_CHECKING:
     from discover.assimilation.filter import Cycle
@@ -28,11 +29,9 @@ def save_checkpoint(cycle: Cycle, path: str | Path) -> None:
         "generator": _plain(cycle.rng.bit_generator.state),
         "settings": _fingerprint(cycle),
     }
-    draft = path.with_name(path.name + ".new")
     arrays = {f"kept_{name}": value for name, value in cycle.recorder.arrays.items()}
-    with draft.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, E=cycle.E, facts=np.array(json.dumps(facts)), **arrays)
-    os.replace(draft, path)
 
 
 def load_checkpoint(cycle: Cycle, path: str | Path) -> None:

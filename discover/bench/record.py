@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 
 import discover
 from discover.bench.rows import Row
+from discover.files import write_text
 
 __all__ = ["COLUMNS", "current_commit", "record", "table_path"]
 
@@ -86,7 +87,6 @@ def _read(path: Path) -> list[tuple[str, ...]]:
 
 
 def _replace(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    draft = path.with_name(path.name + ".new")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    os.replace(draft, path)
+    text = StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_text(path, text.getvalue())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from discover.control.transitions import Episode
+from discover.files import replacing
 from discover.typing import FloatArray
 
 __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
@@ -61,9 +61,8 @@ def write_checkpoint(state: Checkpoint, folder: Path) -> None:
         "n_resets": state.n_resets, "n_form": state.n_form, "best": state.best,
         "seed": state.seed, "rng": state.rng, "rounds": state.rounds,
     }  # fmt: skip
-    draft = folder / f"new-{_FILE}"
-    np.savez(draft, facts=np.array(json.dumps(facts)), **arrays)
-    os.replace(draft, folder / _FILE)
+    with replacing(folder / _FILE) as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -22,6 +22,7 @@ from discover.control.plant import Plant
 from discover.control.policy import PolicyForm, act
 from discover.control.reward import RewardLearner, given_outcome
 from discover.control.surrogate import Surrogate
+from discover.files import write_text
 from discover.libraries import FeatureLibrary
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
@@ -376,11 +377,11 @@ class SINDyRL:
             for key, value in vars(self).items()
             if not key.startswith("_") and not key.endswith("_")
         }
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
         columns = list(Round.__dataclass_fields__)
         lines = [",".join(columns)]
         lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
-        (folder / "metrics.csv").write_text("\n".join(lines) + "\n", "utf-8")
+        write_text(folder / "metrics.csv", "\n".join(lines) + "\n")
         state = Checkpoint(
             self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
             self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import numpy as np
 
 from discover.exceptions import ModelFileError
+from discover.files import write_text
 from discover.kernels import opcodes as oc
 from discover.libraries.termtable import (
     LARGEST_EXPANDED_POWER,
@@ -74,17 +73,7 @@ def save(model: SymbolicModel, path: str | Path) -> Path:
         raise IsADirectoryError(f"SymbolicModel: {str(path)!r} is a folder; name a file in it.")
     if not place.parent.is_dir():
         raise FileNotFoundError(f"SymbolicModel: there is no folder {str(place.parent)!r}.")
-    unfinished = place.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(unfinished, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise
+    write_text(place, text)
     return path
 
 

@@ -159,7 +159,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_part_of_the_new(
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(model_file.os, failing, fail)
+    monkeypatch.setattr(os, failing, fail)
     with pytest.raises(OSError, match="disk full"):
         pelts.save(path)
     assert path.read_text() == "old"
