@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -13,6 +12,7 @@ import numpy as np
 
 from discover.bench.record import table_path
 from discover.bench.rows import Row
+from discover.bench.tables import append_rows, read_rows
 
 __all__ = ["TASKS", "Result", "Task", "run"]
 
@@ -141,24 +141,20 @@ def measure_all(
     return [known[name, seed] for name in names for seed in seeds]
 
 
+_COLUMNS = [f.name for f in fields(Result)]
+
+
 def _append(path: Path, result: Result) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow([f.name for f in fields(Result)])
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(result)])
+    cells = [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(result)]
+    append_rows(path, _COLUMNS, [cells])
 
 
 def _read(path: Path) -> list[Result]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Result(r["task"], int(r["seed"]), int(r["real_steps"]), float(r["mean"]),
-                   float(r["worst"]), float(r["seconds"]))
-            for r in csv.DictReader(file)
-        ]  # fmt: skip
+    return [
+        Result(r["task"], int(r["seed"]), int(r["real_steps"]), float(r["mean"]),
+               float(r["worst"]), float(r["seconds"]))
+        for r in read_rows(path, _COLUMNS, "bench control")
+    ]  # fmt: skip
 
 
 def rows(results: Sequence[Result]) -> list[Row]:

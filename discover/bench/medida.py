@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 from discover.bench.record import table_path
 from discover.bench.rows import Row
+from discover.bench.tables import append_rows, read_rows
 from discover.dynamics.etdrk4 import advance_modes, etdrk4_weights
 from discover.dynamics.field_law import FieldLaw
 from discover.dynamics.galerkin import GalerkinFlow
@@ -395,28 +395,24 @@ def results_path() -> Path:
     return table_path().with_name("medida.csv")
 
 
+_COLUMNS = [f.name for f in fields(Result)]
+
+
 def _read(path: Path) -> list[Result]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Result(r["setting"], int(r["seed"]), r["case"], r["exact"] == "True", float(r["error"]),
-                   int(r["covered"]), int(r["terms"]), float(r["seconds"]), float(r["valid"]))
-            for r in csv.DictReader(file)
-        ]  # fmt: skip
+    return [
+        Result(r["setting"], int(r["seed"]), r["case"], r["exact"] == "True", float(r["error"]),
+               int(r["covered"]), int(r["terms"]), float(r["seconds"]), float(r["valid"]))
+        for r in read_rows(path, _COLUMNS, "bench medida")
+    ]  # fmt: skip
 
 
 def _append(path: Path, results: list[Result]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow([f.name for f in fields(Result)])
-        writer.writerows(
-            [r.setting, r.seed, r.case, r.exact, f"{r.error:.4g}", r.covered, r.terms,
-             f"{r.seconds:.3g}", f"{r.valid:.4g}"]
-            for r in results
-        )  # fmt: skip
+    cells = [
+        [r.setting, r.seed, r.case, r.exact, f"{r.error:.4g}", r.covered, r.terms,
+         f"{r.seconds:.3g}", f"{r.valid:.4g}"]
+        for r in results
+    ]  # fmt: skip
+    append_rows(path, _COLUMNS, cells)
 
 
 def run(quick: bool = False) -> list[Row]:

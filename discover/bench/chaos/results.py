@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from discover.bench.chaos.cases import Case, Score
+from discover.bench.tables import append_rows, read_rows
 
 __all__ = ["Result", "Summary", "append", "figure", "read", "summarize", "summary_table"]
 
@@ -40,50 +39,12 @@ _TEXTS = {"system", "method", "note"}
 
 def append(path: Path, result: Result) -> None:
     """Add one row, in one write: an interruption loses the running case only."""
-    if not path.exists() or not path.stat().st_size:
-        _write(path, [_COLUMNS])
-    _write(path, [result.row()])
-
-
-def _write(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    lines = "".join(",".join(_quoted(cell) for cell in row) + "\n" for row in rows)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    handle = os.open(path, flags, 0o644)
-    try:
-        os.write(handle, lines.encode("utf-8"))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _quoted(cell: str) -> str:
-    plain = " ".join(cell.split())
-    return '"' + plain.replace('"', "'") + '"' if "," in plain or '"' in plain else plain
+    append_rows(path, _COLUMNS, [result.row()])
 
 
 def read(path: Path) -> list[Result]:
-    """Read the rows of a table; a last row cut short is removed from the file.
-
-    Raises
-    ------
-    ValueError
-        If the file has other columns.
-    """
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
-    if not text:
-        return []
-    header, *rows = list(csv.reader(text.splitlines()))
-    if header != _COLUMNS:
-        raise ValueError(
-            f"bench chaos: {path} must have the columns {','.join(_COLUMNS)}; got "
-            f"{','.join(header)}. Give another --out."
-        )
-    return [_result(dict(zip(header, row, strict=True))) for row in rows]
+    """Read the rows of a table; see :func:`~discover.bench.tables.read_rows`."""
+    return [_result(row) for row in read_rows(path, _COLUMNS, "bench chaos")]
 
 
 def _result(row: dict[str, str]) -> Result:
