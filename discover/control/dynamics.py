@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from discover.control.candidates import automatic_library
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
 from discover.control.transitions import Transitions
 from discover.exceptions import DataWarning
-from discover.libraries import FeatureLibrary, PolynomialLibrary
+from discover.libraries import FeatureLibrary
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.problems.base import DesignRows, Problem
 from discover.regression import STLSQ, EnsembleRegressor
@@ -20,10 +21,9 @@ from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["DynamicsLearner", "LearnedDynamics", "automatic_library"]
+__all__ = ["DynamicsLearner", "LearnedDynamics"]
 
 _ROWS_PER_BLOCK = 10
-_MOST_TERMS = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,54 +198,3 @@ def _with_drifts(
         members[:, d.position] = d.after * members[:, d.velocity]
         members[:, d.position, velocities[d.position]] += d.before + d.after
     return members
-
-
-class _Products(FeatureLibrary):
-    """Every product of one expression from each list, over named columns."""
-
-    def __init__(self, groups: Sequence[Sequence[str]], extra: Sequence[str] = ()) -> None:
-        self.groups = groups
-        self.extra = extra
-
-    def build(self, inputs: Sequence[str]) -> TermTable:
-        """Return the table of products, then the extra terms."""
-        from discover.libraries.parse import parse_expression
-
-        builder = TermTableBuilder(inputs)
-        slots = [builder.constant(1.0)]
-        for group in self.groups:
-            terms = [parse_expression(text, builder) for text in group]
-            slots = [builder.mul(a, b) for a in slots for b in terms]
-        slots += [parse_expression(text, builder) for text in self.extra]
-        return builder.table(slots)
-
-
-def automatic_library(coordinates: Coordinates, data: Transitions) -> FeatureLibrary:
-    """Return candidate terms that suit the coordinates.
-
-    With angles: trigonometric monomials of degree 3, each times 1, the velocities, their
-    squares and the actions, and the positions. Else: monomials of states and actions, of
-    the highest degree up to 3 with at most 150 terms.
-    """
-    names = coordinates.state_names
-    angles = [names[i] for i, _, _ in coordinates.circles]
-    actions = list(data.action_names)
-    if angles:
-        trig = [[_trig(k, m, a) for k, m in _WAVES] for a in angles]
-        if len(angles) > 1:
-            trig = [[_trig(k, m, a) for k, m in _WAVES[:5]] for a in angles]
-        positions = [names[d.position] for d in coordinates.drifts]
-        rates = [n for n in names if n not in angles and n not in positions]
-        forces = ["1", *rates, *(f"{v}**2" for v in rates), *actions]
-        return _Products([*trig, forces], [p for p in positions if p not in angles])
-    columns = len(names) + len(actions)
-    degree = 3 if (columns + 1) * (columns + 2) * (columns + 3) / 6 <= _MOST_TERMS else 2
-    return PolynomialLibrary(degree)
-
-
-_WAVES = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (3, 0), (2, 1))  # s^2 = 1 - c^2 is left out
-
-
-def _trig(cosines: int, sines: int, angle: str) -> str:
-    factors = [f"cos({angle})"] * cosines + [f"sin({angle})"] * sines
-    return "*".join(factors) or "1"

@@ -9,16 +9,17 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, clone
 
+from discover.control.candidates import BumpLibrary
 from discover.control.transitions import Transitions
 from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary
 from discover.libraries.parse import parse_expression
-from discover.libraries.termtable import TermTable, TermTableBuilder
+from discover.libraries.termtable import TermTableBuilder
 from discover.regression import STLSQ
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["BumpLibrary", "RewardLearner", "given_outcome"]
+__all__ = ["RewardLearner", "given_outcome"]
 
 _IN_THE_UNIT = 1.2  # peak of a cosine, with noise
 _ROWS = 600  # that judge the widths
@@ -54,45 +55,6 @@ def given_outcome(
         table, coefficients, tuple(observations), tuple(actions),
         target_names=("reward", "terminal")[: len(texts)], kind="direct",
     )  # fmt: skip
-
-
-class BumpLibrary(FeatureLibrary):
-    """Products of bounded terms: a reward written in them cannot run away.
-
-    Observations in [-1, 1] enter by themselves, all others by bumps ``exp(-(x / w)^2)`` of
-    a few widths; actions by their squares.
-
-    Parameters
-    ----------
-    bounded, unbounded, actions : sequence of str
-    widths : sequence of sequence of float
-        Of the bumps, for each unbounded observation.
-    """
-
-    def __init__(
-        self,
-        bounded: Sequence[str],
-        unbounded: Sequence[str],
-        actions: Sequence[str],
-        widths: Sequence[Sequence[float]],
-    ) -> None:
-        self.bounded = bounded
-        self.unbounded = unbounded
-        self.actions = actions
-        self.widths = widths
-
-    def build(self, inputs: Sequence[str]) -> TermTable:
-        """Return the table of products."""
-        builder = TermTableBuilder(inputs)
-        groups = [["1", *self.bounded]]
-        for name, widths in zip(self.unbounded, self.widths, strict=True):
-            groups.append(["1", *(f"exp(-({name}/{w!r})**2)" for w in widths)])
-        groups.append(["1", *(f"{u}**2" for u in self.actions)])
-        slots = [builder.constant(1.0)]
-        for group in groups:
-            terms = [parse_expression(text, builder) for text in group]
-            slots = [builder.mul(a, b) for a in slots for b in terms]
-        return builder.table(slots)
 
 
 class RewardLearner(BaseEstimator):

@@ -160,7 +160,7 @@ class Surrogate:
 
     @cached_property
     def _observe(self) -> tuple[Any, ...]:
-        return _program(_every_output(self.dynamics.coordinates))
+        return _program(self.dynamics.coordinates.observe())
 
     @cached_property
     def _actions(self) -> tuple[Any, ...]:
@@ -210,11 +210,6 @@ class Surrogate:
             return np.zeros((0, weights.shape[1])), scale, 0.0, np.inf
         apart = (weights - weights.mean(axis=0)) / np.sqrt(len(weights) - 1)
         return apart, self.dynamics.scale, float(self.penalty), float(self.limit)
-
-
-def _every_output(coordinates: Any) -> TermTable:
-    table: TermTable = coordinates.observe()
-    return table
 
 
 def _program(table: TermTable) -> tuple[Any, ...]:

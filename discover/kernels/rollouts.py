@@ -131,6 +131,14 @@ def sum_terms(indptr, terms, outputs, weights, v, start, stop, out):
 
 
 @njit(cache=True, error_model="numpy")
+def copy_rows(rows, start, stop, first, v):
+    """Copy some lanes of rows into `v`, from row `first` on."""
+    for i in range(rows.shape[0]):
+        for r in range(start, stop):
+            v[first + i, r] = rows[i, r]
+
+
+@njit(cache=True, error_model="numpy")
 def saturate(low, high, levels, u, start, stop):
     """Clip actions to their box; with `levels` of them, to the nearest of equally spaced ones."""
     for a in range(u.shape[0]):
@@ -150,12 +158,8 @@ def advance(change, sums, weights, circles, z, u, v, out, start, stop):
     program, _, outputs = change
     indptr, terms = sums
     n_z, n_u = z.shape[0], u.shape[0]
-    for i in range(n_z):
-        for r in range(start, stop):
-            v[i, r] = z[i, r]
-    for a in range(n_u):
-        for r in range(start, stop):
-            v[n_z + a, r] = u[a, r]
+    copy_rows(z, start, stop, 0, v)
+    copy_rows(u, start, stop, n_z, v)
     run_program(program, n_z + n_u, v, start, stop)
     sum_terms(indptr, terms, outputs, weights, v, start, stop, out)
     for i in range(n_z):
@@ -195,11 +199,8 @@ def spread(sums, deviations, outputs, v, scale, start, stop, out):
 def look(observe, z, v, seen, start, stop):
     """Write the observations of some lanes into ``seen (n_observations, n_lanes)``."""
     program, _, outputs = observe
-    n_z = z.shape[0]
-    for i in range(n_z):
-        for r in range(start, stop):
-            v[i, r] = z[i, r]
-    run_program(program, n_z, v, start, stop)
+    copy_rows(z, start, stop, 0, v)
+    run_program(program, z.shape[0], v, start, stop)
     for j in range(outputs.shape[0]):
         x = v[outputs[j]]
         for r in range(start, stop):
@@ -212,12 +213,8 @@ def judge(outcome, sums, weights, seen, u, v, out, start, stop):
     program, _, outputs = outcome
     indptr, terms = sums
     n_o, n_u = seen.shape[0], u.shape[0]
-    for j in range(n_o):
-        for r in range(start, stop):
-            v[j, r] = seen[j, r]
-    for a in range(n_u):
-        for r in range(start, stop):
-            v[n_o + a, r] = u[a, r]
+    copy_rows(seen, start, stop, 0, v)
+    copy_rows(u, start, stop, n_o, v)
     run_program(program, n_o + n_u, v, start, stop)
     sum_terms(indptr, terms, outputs, weights, v, start, stop, out)
 
