@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -39,15 +39,14 @@ def train(
 ) -> None:
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
-    import discover_envs
+    import discover_envs  # noqa: F401 - its environments are known by their ids then
     from discover.control import SINDyRL
 
     if method != "sindy-rl":
         raise typer.BadParameter(f"it must be sindy-rl; got {method!r}.", param_hint="--method")
-    made = _made(discover_envs, env)
     folder = out or Path("runs") / f"{env.split('/')[-1]}-{seed}"
     learner = SINDyRL(
-        made, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
+        env, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
         observation_names=names.split(",") if names else None,
     )  # fmt: skip
     found = learner.learn(real_steps=real_steps, seed=seed, out=folder, resume=resume)
@@ -58,14 +57,6 @@ def train(
             f"{turn.real_return:.4g} in the real world ({whole})"
         )
     typer.echo(f"{folder}: model.json, reward.json, policy.json, metrics.csv, config.json")
-
-
-def _made(envs: Any, name: str) -> Any:
-    """Make an environment by its id; ours are known once their package is imported."""
-    try:
-        return envs.make(name)
-    except Exception as error:
-        raise typer.BadParameter(f"{error}", param_hint="ENV") from None
 
 
 def _read_bounds(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:
@@ -95,7 +86,7 @@ def evaluate(
 ) -> None:
     """Score a frozen policy on fresh episodes of an environment."""
     one_thread()
-    import discover_envs
+    import discover_envs  # noqa: F401 - its environments are known by their ids then
     from discover import SymbolicModel
     from discover.control.training import score_policy
 
@@ -103,7 +94,7 @@ def evaluate(
     if model.kind != "direct":
         what = f"{policy} must hold a policy, of kind 'direct'; got {model.kind!r}."
         raise typer.BadParameter(what, param_hint="POLICY")
-    found = score_policy(model, _made(discover_envs, env), episodes, seed)
+    found = score_policy(model, env, episodes, seed)
     typer.echo(
         f"{env}: {found.mean():.5g} +- {found.std():.3g} over {episodes} episodes, "
         f"worst {found.min():.5g}"

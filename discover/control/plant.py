@@ -40,7 +40,7 @@ class Plant:
     def __init__(
         self, env: Any, *, observation_names: Any = None, horizon: int | None = None, seed: int = 0
     ) -> None:
-        self.env = gymnasium.make(env) if isinstance(env, str) else env
+        self.env = _made(env) if isinstance(env, str) else env
         space = self.env.observation_space
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"Plant: env must observe a vector (Box); got {space}.")
@@ -113,6 +113,15 @@ class Plant:
         """Draw starts by resetting the environment: no step is taken."""
         seeds = rng.integers(2**31, size=n)
         return np.array([self.env.reset(seed=int(s))[0] for s in seeds], dtype=np.float64)
+
+
+def _made(name: str) -> Any:
+    try:
+        return gymnasium.make(name)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(
+            f"Plant: env must be an environment, or an id known to gymnasium; got {name!r}. {error}"
+        ) from None
 
 
 def _action_box(space: Any, names: Any) -> ActionBox:
