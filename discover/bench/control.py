@@ -104,13 +104,13 @@ class Result:
     seconds: float
 
 
-def environment(task: Task, seed: int = 0) -> Any:
+def environment(task: Task) -> Any:
     """Make the environment of a task, with its noise."""
     from discover_envs import make
-    from discover_envs.noise import NoisyObservations
+    from discover_envs.wrappers import NoisyObservation
 
     env = make(task.env)
-    return NoisyObservations(env, task.noise * _SPREAD, seed=seed) if task.noise else env
+    return NoisyObservation(env, task.noise * _SPREAD) if task.noise else env
 
 
 def measure(name: str, seed: int) -> Result:
@@ -119,9 +119,9 @@ def measure(name: str, seed: int) -> Result:
 
     task = TASKS[name]
     started = time.process_time()
-    agent = task.make(environment(task, seed)).learn(task.real_steps, seed=seed)
+    agent = task.make(environment(task)).learn(task.real_steps, seed=seed)
     seconds = time.process_time() - started
-    scored = score_policy(agent.policy_, environment(task, 10**6 + seed), 20, seed=10**6 + seed)
+    scored = score_policy(agent.policy_, environment(task), 20, seed=10**6 + seed)
     return Result(
         name, seed, agent.plant_.steps, float(scored.mean()), float(scored.min()), seconds
     )
