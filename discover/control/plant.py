@@ -23,7 +23,8 @@ class Plant:
     env : gymnasium.Env or str
         An id such as "Pendulum-v1" or "package:namespace/Name-v0" is made by gymnasium.
     observation_names : sequence of str, optional
-        By default those of the environment's world, or o0, o1, ...
+        By default those of the environment's world, or o0, o1, ... where it has none or a
+        wrapper shows something else.
     seed : int
 
     Attributes
@@ -45,8 +46,14 @@ class Plant:
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"Plant: env must observe a vector (Box); got {space}.")
         world = getattr(self.env.unwrapped, "world", None)
-        names = observation_names or getattr(world, "observations", None)
-        names = tuple(names or (f"o{i}" for i in range(space.shape[0])))
+        n = space.shape[0]
+        own = tuple(getattr(world, "observations", ()))
+        plain = own if len(own) == n else tuple(f"o{i}" for i in range(n))
+        names = tuple(observation_names or plain)
+        if len(names) != n:
+            raise ValueError(
+                f"Plant: observation_names must have {n} names, one per observation; got {names}."
+            )
         self.box = _action_box(self.env.action_space, getattr(world, "actions", None))
         self.data = Transitions(names, self.box.names)
         limit = getattr(self.env.spec, "max_episode_steps", None)

@@ -10,7 +10,9 @@ from discover import SINDyRL, SymbolicModel
 from discover.bench.control import SWINGUP_REWARD
 from discover.cli import main
 from discover.control import CMAAgent, SurrogateEnv, SurrogateVectorEnv
+from discover.control.plant import Plant
 from discover.control.training import score_policy
+from discover_envs.wrappers import PartialObservation
 
 NAMES = ("cos_th", "sin_th", "th_dot")
 REWARD = "-((1 - cos_th)**2 + 0.1*th_dot**2 + 0.001*u**2)"
@@ -100,6 +102,17 @@ def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, caps
     assert main(["evaluate", str(folder / "policy.json"), *arguments]) == 0
     said = float(capsys.readouterr().out.split()[1])
     assert said == pytest.approx(score_policy(policy, "Pendulum-v1", 2, 5).mean(), rel=1e-4)
+
+
+def test_a_plant_names_what_it_sees():
+    world = discover_envs.make("discover/PendulumSwingup-v0")
+    assert Plant(world).data.observation_names == world.unwrapped.world.observations
+    part = PartialObservation(world, ["cos_theta", "sin_theta"])
+    assert Plant(part).data.observation_names == ("o0", "o1")
+    with pytest.raises(ValueError, match=r"observation_names must have 2 names"):
+        Plant(part, observation_names=["angle"])
+    with pytest.raises(ValueError, match=r"env must be .* got 'Nowhere-v0'"):
+        Plant("Nowhere-v0")
 
 
 def test_an_unknown_agent_is_refused_by_name():
