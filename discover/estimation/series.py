@@ -256,6 +256,11 @@ class Series:
     time_scale: float = 1.0
     begin: float = 0.0
 
+    @property
+    def times(self) -> FloatArray:
+        """Times of the grid, shape (n_times,)."""
+        return self.begin + np.concatenate([[0.0], np.cumsum(self.steps)])
+
 
 @dataclass(frozen=True, eq=False)
 class SeriesFit:

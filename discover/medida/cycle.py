@@ -124,7 +124,7 @@ class _Steps:
 
 def _follow(run: Series, theta: FloatArray, assimilator: EnsembleKalmanFilter) -> Assimilation:
     """Assimilate a series with a law, from the first guess of its first state on."""
-    times = run.begin + np.concatenate([[0.0], np.cumsum(run.steps)])[run.observed.at]
+    times = run.times[run.observed.at]
     operators, values, noise = _instruments(run.observed)
     precision = np.diag(run.observed.blocks(0))
     variance = 1.0 / (1.0 / run.scale**2 + precision)
@@ -192,7 +192,7 @@ def _increments(
     counts = np.diff(at)
     total = np.zeros((*x.shape, flow.n_terms))
     terms = flow.term_rows(x)
-    times = run.begin + np.concatenate([[0.0], np.cumsum(run.steps)])
+    times = run.times
     for k in range(int(counts.max())):
         going = np.flatnonzero(counts > k)
         x, before = x.copy(), terms[going]

@@ -99,17 +99,21 @@ def _corrected(found: Any) -> str:
 
 
 def _innovations(found: Any) -> str:
-    before, after = found.innovations_
-    rows = "".join(
-        f"<tr{' class=ours' if ours else ''}><td>{name}</td><td class=number>{value:.4g}</td></tr>"
-        for name, value, ours in (("solver", before, False), ("corrected solver", after, True))
-    )
-    head = '<tr><th></th><th class="number">mean square</th></tr>'
     return section(
-        "innovations", "Does it explain the observations?", table(head, rows),
+        "innovations", "Does it explain the observations?",
+        _both("mean square", *found.innovations_),
         "What every observation says that was not expected, in units of its standard deviation. "
         "About 1, or less, where the law is right.",
     )  # fmt: skip
+
+
+def _both(what: str, solver: float, corrected: float) -> str:
+    """Return a table of one number for the solver and the corrected solver."""
+    rows = "".join(
+        f"<tr{' class=ours' if ours else ''}><td>{name}</td><td class=number>{value:.4g}</td></tr>"
+        for name, value, ours in (("solver", solver, False), ("corrected solver", corrected, True))
+    )
+    return table(f'<tr><th></th><th class="number">{what}</th></tr>', rows)
 
 
 def _forecasts(compared: ForecastComparison | None, seen_before: bool) -> str:
@@ -120,14 +124,7 @@ def _forecasts(compared: ForecastComparison | None, seen_before: bool) -> str:
         compared.lead, [Line("base", compared.base_rmse), Line("law", compared.corrected_rmse)],
         "lead time", "root-mean-square error",
     )  # fmt: skip
-    rows = "".join(
-        f"<tr{' class=ours' if ours else ''}><td>{name}</td><td class=number>{value:.4g}</td></tr>"
-        for name, value, ours in (
-            ("solver", compared.base_valid_time, False),
-            ("corrected solver", compared.corrected_valid_time, True),
-        )
-    )
-    head = '<tr><th></th><th class="number">valid prediction time</th></tr>'
+    times = _both("valid prediction time", compared.base_valid_time, compared.corrected_valid_time)
     what = (
         "the series that was fitted, from its smoothed first state; the observations have their "
         "noise, and have been seen"
@@ -136,7 +133,7 @@ def _forecasts(compared: ForecastComparison | None, seen_before: bool) -> str:
     )
     return section(
         "forecast", "Left to itself",
-        f'<div class="charts">{chart}</div>{_KEY}{table(head, rows)}',
+        f'<div class="charts">{chart}</div>{_KEY}{times}',
         f"Both are run without further observations and held against {what}. The valid "
         f"prediction time ends when the error reaches {compared.threshold:g} standard deviations; "
         f"the record is {compared.lead[-1]:.4g} long.",
@@ -150,7 +147,7 @@ def _climate(compared: ForecastComparison | None) -> str:
     charts = []
     if compared.n_axes:
         power = compared.spectra()
-        index = np.linspace(0.0, len(power["truth"]) - 1.0, len(power["truth"]))
+        index = np.arange(float(len(power["truth"])))
         lines = [Line(_KINDS[name], power[name]) for name in _KINDS]
         charts.append(line_chart(index, lines, "wavenumber index", "mean power", logarithmic=True))
     has_components = compared.truth.ndim > 1 + compared.n_axes
