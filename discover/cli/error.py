@@ -28,7 +28,7 @@ def error(
         Path, typer.Argument(metavar="FILE", help="A field as NetCDF, or a table of states.")
     ],
     solver: Annotated[
-        str, typer.Option(metavar="MODULE:NAME", help="step(x, t, dt), or what has step or rhs.")
+        str, typer.Option(metavar="MODULE:NAME", help="step(x, t, dt[, u]), or has step or rhs.")
     ],
     library: Annotated[
         str | None, typer.Option("--library", "-l", metavar="TERMS", help="'u*u_x, u_xx'")
@@ -47,6 +47,7 @@ def error(
         float | None, typer.Option(metavar="STD", help="Of the observations. [default: estimated]")
     ] = None,
     time: data.Time = None,
+    inputs: data.Inputs = None,
     seed: Annotated[int, typer.Option(metavar="N", help="For the sampling of errors.")] = 0,
     holdout: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A complete record to forecast.")
@@ -63,11 +64,11 @@ def error(
         from discover.reports.writing import refuse_other
 
         refuse_other(out)
-    record = None if holdout is None else _read(holdout, time)
+    record = None if holdout is None else _read(holdout, time, inputs)
     found = ModelErrorDiscovery(
         dynamics, library, history=history, vectorized=vectorized, fixed_step=fixed_step,
         solver_dt=solver_dt, noise_std=noise, random_state=seed,
-    ).fit(_read(file, time))  # fmt: skip
+    ).fit(_read(file, time, inputs))  # fmt: skip
     text = "\n".join([repr(found), "", *found.notes_, *found.identifiability_.notes()])
     typer.echo(text)
     if out is None:
@@ -112,10 +113,10 @@ def _misused(what: str) -> typer.BadParameter:
     return typer.BadParameter(what, param_hint="--solver")
 
 
-def _read(file: Path, time: str | None) -> Any:
-    """Read a field from NetCDF; anything else is a table of states."""
-    if file.suffix.lower() not in _FIELDS:
-        return data.Table([file], time).read()
+def _read(file: Path, time: str | None, inputs: list[str] | None) -> Any:
+    """Read a field from NetCDF; anything else is a table of states and controls."""
+    if file.suffix.lower() not in _FIELDS or inputs:
+        return data.Table([file], time, inputs=inputs).read()
     import xarray
 
     from discover.observations.field import Field

@@ -280,8 +280,9 @@ class CorrectedSolver:
     def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Return the time derivative: the solver's and the error's."""
         states = np.asarray(x, dtype=np.float64)
-        base = self.solver.tendency(states[None], np.array([t]), self.dt)[0]
-        return np.asarray(base + self.error.rhs(states, t))
+        controls = None if u is None else np.asarray(u, dtype=np.float64).reshape(1, -1)
+        base = self.solver.tendency(states[None], np.array([t]), self.dt, controls)[0]
+        return np.asarray(base + self.error.rhs(states, t, u))
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the state one step later; `x` has a leading axis where there is a history."""
@@ -290,12 +291,13 @@ class CorrectedSolver:
         states = np.asarray(x, dtype=np.float64)
         if self.history > 1:
             ages = np.arange(self.history)[::-1]
-            moved = np.stack([self.error.step(past, t, (age + 0.5) * dt)
+            moved = np.stack([self.error.step(past, t, (age + 0.5) * dt, u)
                               for past, age in zip(states, ages, strict=True)])  # fmt: skip
         else:
-            moved = self.error.step(states, t, 0.5 * dt)
-        base = self.solver.step(moved[None], np.array([t]), dt)[0]
-        return np.asarray(self.error.step(base, t + 0.5 * dt, 0.5 * dt))
+            moved = self.error.step(states, t, 0.5 * dt, u)
+        controls = None if u is None else np.asarray(u, dtype=np.float64)
+        base = self.solver.advance(moved, t, dt, controls)
+        return np.asarray(self.error.step(base, t + 0.5 * dt, 0.5 * dt, u))
 
 
 def _sum(a: FieldLaw, b: FieldLaw) -> FieldLaw:

@@ -175,7 +175,7 @@ class GalerkinFlow:
             np.matmul(project, inner, out=J)
         return out
 
-    def term_rows(self, rows: FloatArray) -> FloatArray:
+    def term_rows(self, rows: FloatArray, times: FloatArray | None = None) -> FloatArray:
         """Return all terms at states, projected, shape (n, n_states, n_terms)."""
         return self.terms.project(self.full, self._values(rows, self.full), self.basis)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from discover.dynamics.solvers import Solver
@@ -29,6 +31,9 @@ class PointFlow:
         Spread of the states.
     substeps : int, default=1
         Runge-Kutta steps to one step of the flow.
+    controls : callable, optional
+        Returns the controls at times (n,), shape (n, n_controls); the terms are then over
+        states and controls.
 
     Notes
     -----
@@ -43,16 +48,22 @@ class PointFlow:
         theta: FloatArray,
         scale: FloatArray,
         substeps: int = 1,
+        controls: Callable[[FloatArray], FloatArray] | None = None,
     ) -> None:
         self.solver, self.table, self.scale, self.substeps = solver, table, scale, substeps
+        self.controls = controls
         self.n_states = len(scale)
         self.coefficients = theta.reshape(self.n_states, table.n_terms)
         self.n_terms = theta.size
 
     def rate(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the time derivative, shape (n, n_states)."""
-        base = self.solver.tendency(rows, times, h)
-        return base + self.table.evaluate(rows) @ self.coefficients.T
+        u = None if self.controls is None else self.controls(times)
+        base = self.solver.tendency(rows, times, h, u)
+        return base + self._terms(rows, u) @ self.coefficients.T
+
+    def _terms(self, rows: FloatArray, u: FloatArray | None) -> FloatArray:
+        return self.table.evaluate(rows if u is None else np.hstack([rows, u]))
 
     def advance(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the states one step later."""
@@ -86,9 +97,9 @@ class PointFlow:
             out[:, :, i] = change / (2.0 * step)
         return out
 
-    def term_rows(self, rows: FloatArray) -> FloatArray:
+    def term_rows(self, rows: FloatArray, times: FloatArray) -> FloatArray:
         """Return all candidate terms at states, (n, n_states, n_states * n_terms)."""
-        values = self.table.evaluate(rows)
+        values = self._terms(rows, None if self.controls is None else self.controls(times))
         out = np.zeros((len(rows), self.n_states, self.n_states, self.table.n_terms))
         for j in range(self.n_states):
             out[:, j, j] = values

@@ -165,7 +165,7 @@ class TendencyFlow:
         M, self._phi[h] = exponential(h * J)
         return M
 
-    def term_rows(self, rows: FloatArray) -> FloatArray:
+    def term_rows(self, rows: FloatArray, times: FloatArray | None = None) -> FloatArray:
         """Return all candidate terms at states, (n, n_states, n_terms)."""
         return self.error.term_rows(rows)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,29 @@ __all__ = ["Solver"]
 _FINEST = 250.0  # the first of the small steps, as a fraction of the step between observations
 
 
+class _Slot(NamedTuple):
+    """Whether a function takes controls behind its other arguments, and cannot do without."""
+
+    taken: bool
+    needed: bool
+
+
+def _slot(function: Callable[..., Any], place: int) -> _Slot:
+    """Look for controls at a place among the arguments of a function.
+
+    An argument with a default is one only if it is called `u`; compiled functions, which
+    cannot be asked, are given controls where there are some.
+    """
+    try:
+        given = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return _Slot(True, False)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    behind = [p for p in given if p.kind in kinds][place : place + 1]
+    needed = any(p.default is inspect.Parameter.empty for p in behind)
+    return _Slot(needed or any(p.name == "u" for p in behind), needed)
+
+
 @dataclass(frozen=True, eq=False)
 class Solver:
     """A solver under test.
@@ -24,7 +49,8 @@ class Solver:
     ----------
     dynamics : Dynamics or callable
         Something with ``rhs(x, t)`` or ``step(x, t, dt)``, or a function
-        ``step(x, t, dt)``, that returns the state one step later.
+        ``step(x, t, dt)``, that returns the state one step later. Any of them may take
+        controls, too: ``rhs(x, t, u)``, ``step(x, t, dt, u)``.
     history : int, default=1
         How many past states a step needs: a multi-step scheme receives `x` of shape
         ``(history, *state)``, oldest first.
@@ -62,9 +88,32 @@ class Solver:
             return self.dynamics.step  # type: ignore[no-any-return]
         return self.dynamics if callable(self.dynamics) else self._runge_kutta
 
-    def _runge_kutta(self, x: FloatArray, t: float, dt: float) -> FloatArray:
+    @cached_property
+    def _slots(self) -> tuple[_Slot, _Slot]:
+        """Return how the tendency and the step take controls."""
+        names = getattr(self.dynamics, "control_names", None)
+        if names is not None:  # a law: its arguments are the same with and without controls
+            law = _Slot(bool(names), bool(names))
+            return law, law
+        rate = _slot(self.dynamics.rhs, 2) if self.knows_tendency else _Slot(False, False)
+        return rate, rate if self._step == self._runge_kutta else _slot(self._step, 3)
+
+    @property
+    def takes_controls(self) -> bool:
+        """Whether the solver can be given controls."""
+        return any(slot.taken for slot in self._slots)
+
+    @property
+    def needs_controls(self) -> bool:
+        """Whether the solver cannot do without controls."""
+        return any(slot.needed for slot in self._slots)
+
+    def _runge_kutta(self, x: FloatArray, t: float, dt: float, *u: FloatArray) -> FloatArray:
         """Step a tendency that comes without a scheme: the classical one of order four."""
-        rate = self.dynamics.rhs
+
+        def rate(x: FloatArray, t: float) -> FloatArray:
+            return np.asarray(self.dynamics.rhs(x, t, *u))
+
         a = rate(x, t)
         b = rate(x + 0.5 * dt * a, t + 0.5 * dt)
         c = rate(x + 0.5 * dt * b, t + 0.5 * dt)
@@ -80,7 +129,13 @@ class Solver:
         """Whether the tendency is given, not found from small steps."""
         return hasattr(self.dynamics, "rhs")
 
-    def step(self, states: FloatArray, times: FloatArray, dt: float) -> FloatArray:
+    def step(
+        self,
+        states: FloatArray,
+        times: FloatArray,
+        dt: float,
+        controls: FloatArray | None = None,
+    ) -> FloatArray:
         """Advance many states by one step.
 
         Parameters
@@ -88,6 +143,8 @@ class Solver:
         states : ndarray of shape ``(n, *state)``, or ``(n, history, *state)``
         times : ndarray of shape (n,)
         dt : float
+        controls : ndarray of shape (n, n_controls), optional
+            Held over the step; a solver that takes none is not given them.
 
         Returns
         -------
@@ -98,12 +155,13 @@ class Solver:
         SimulationError
             If the solver returns something that is not finite or of another shape.
         """
+        more = (controls,) if controls is not None and self._slots[1].taken else ()
         if self._steps_many:
             past = np.moveaxis(states, 1, 0) if self.history > 1 else states
-            out = np.asarray(self._step(past, times, dt), dtype=np.float64)
+            out = np.asarray(self._step(past, times, dt, *more), dtype=np.float64)
         else:
-            pairs = zip(states, times, strict=True)
-            out = np.array([self._step(x, float(t), dt) for x, t in pairs], dtype=np.float64)
+            rows = zip(states, times, *more, strict=True)
+            out = np.array([self._step(x, float(t), dt, *u) for x, t, *u in rows], dtype=np.float64)
         wanted = states.shape[:1] + states.shape[1 + (self.history > 1) :]
         if out.shape != wanted or not np.isfinite(out).all():
             raise SimulationError(
@@ -112,15 +170,24 @@ class Solver:
             )
         return out
 
-    def advance(self, x: FloatArray, t: float, dt: float) -> FloatArray:
+    def advance(
+        self, x: FloatArray, t: float, dt: float, u: FloatArray | None = None
+    ) -> FloatArray:
         """Return one state a step later; `x` is ``(history, *state)`` where there is one."""
-        return np.asarray(self.step(np.asarray(x)[None], np.array([t]), dt)[0])
+        controls = None if u is None else np.asarray(u, dtype=np.float64).reshape(1, -1)
+        return np.asarray(self.step(np.asarray(x)[None], np.array([t]), dt, controls)[0])
 
     def steady(self, states: FloatArray) -> FloatArray:
         """Return states with a constant past, as multi-step schemes are started."""
         return states if self.history == 1 else np.stack([states] * self.history, axis=1)
 
-    def tendency(self, states: FloatArray, times: FloatArray, dt: float) -> FloatArray:
+    def tendency(
+        self,
+        states: FloatArray,
+        times: FloatArray,
+        dt: float,
+        controls: FloatArray | None = None,
+    ) -> FloatArray:
         """Return the time derivative the solver stands for.
 
         Parameters
@@ -129,31 +196,42 @@ class Solver:
         times : ndarray of shape (n,)
         dt : float
             The scale of time: the step between observations.
+        controls : ndarray of shape (n, n_controls), optional
 
         Returns
         -------
         ndarray of shape ``(n, *state)``
         """
         if self.knows_tendency:
-            rates = [self.dynamics.rhs(x, float(t)) for x, t in zip(states, times, strict=True)]
+            more = (controls,) if controls is not None and self._slots[0].taken else ()
+            rows = zip(states, times, *more, strict=True)
+            rates = [self.dynamics.rhs(x, float(t), *u) for x, t, *u in rows]
             return np.asarray(rates, dtype=np.float64)
         if self.fixed_step is not None:
-            return self._slope(states, times, self.fixed_step)
+            return self._slope(states, times, self.fixed_step, controls)
         coarse, middle, fine = (
-            self._slope(states, times, dt / (_FINEST * 2**level)) for level in range(3)
+            self._slope(states, times, dt / (_FINEST * 2**level), controls) for level in range(3)
         )
         first, second = 2.0 * middle - coarse, 2.0 * fine - middle
         return np.asarray((4.0 * second - first) / 3.0)
 
-    def _slope(self, states: FloatArray, times: FloatArray, h: float) -> FloatArray:
-        return (self.step(self.steady(states), times, h) - states) / h
+    def _slope(
+        self, states: FloatArray, times: FloatArray, h: float, controls: FloatArray | None
+    ) -> FloatArray:
+        return (self.step(self.steady(states), times, h, controls) - states) / h
 
-    def truncation(self, states: FloatArray, times: FloatArray, dt: float) -> FloatArray:
+    def truncation(
+        self,
+        states: FloatArray,
+        times: FloatArray,
+        dt: float,
+        controls: FloatArray | None = None,
+    ) -> FloatArray:
         """Return one whole step's slope minus the tendency's, midway: its own error.
 
         Of second order in `dt`: the tendency is taken at the middle of the step.
         """
-        whole = self._slope(states, times, dt)
-        start = self.tendency(states, times, dt)
-        middle = self.tendency(states + 0.5 * dt * start, times + 0.5 * dt, dt)
+        whole = self._slope(states, times, dt, controls)
+        start = self.tendency(states, times, dt, controls)
+        middle = self.tendency(states + 0.5 * dt * start, times + 0.5 * dt, dt, controls)
         return whole - middle

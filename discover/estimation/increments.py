@@ -138,12 +138,19 @@ class PointIncrements:
         Candidate terms over the states.
     noise_std : float, optional
         By default from second differences, which need three states in a burst.
+    controls : ndarray of shape (n_bursts, m, n_controls), optional
+        The terms are then over states and controls.
     """
 
     def __init__(
-        self, bursts: Bursts, solver: Solver, table: TermTable, noise_std: float | None
+        self,
+        bursts: Bursts,
+        solver: Solver,
+        table: TermTable,
+        noise_std: float | None,
+        controls: FloatArray | None = None,
     ) -> None:
-        self.bursts, self.solver, self.table = bursts, solver, table
+        self.bursts, self.solver, self.table, self.controls = bursts, solver, table, controls
         d = bursts.states.shape[-1]
         bound = [second_difference_variance(bursts.states[..., j]) for j in range(d)]
         known = np.full(d, np.inf if noise_std is None else noise_std**2)
@@ -155,12 +162,14 @@ class PointIncrements:
     def rows(self) -> Increments:
         """Return residuals and terms, state by state."""
         bursts = self.bursts
+        driven = self.controls
         parts = [
-            (w, bursts.states[:, i], bursts.times[:, i]) for i, w in enumerate(bursts.quadrature)
+            (bursts.states[:, i], bursts.times[:, i], None if driven is None else driven[:, i])
+            for i in range(bursts.size)
         ]
-        rates = np.array([self.solver.tendency(x, t, bursts.dt) for _, x, t in parts])
+        rates = np.array([self.solver.tendency(x, t, bursts.dt, u) for x, t, u in parts])
         tendency = np.tensordot(bursts.quadrature, rates, 1)
-        at = [self.table.evaluate(x) for _, x, _ in parts]
+        at = [self.table.evaluate(x if u is None else np.hstack([x, u])) for x, _, u in parts]
         terms = np.tensordot(bursts.quadrature, np.array(at), 1)
         residual = bursts.slopes - tendency
         noise = np.zeros(len(self.noise_variance))
@@ -186,7 +195,8 @@ class PointIncrements:
     def truncation(self) -> tuple[float, float]:
         """Return the size of the solver's own error over a step, and of the residual."""
         times = self.bursts.times.mean(axis=1)
-        own = self.solver.truncation(self.bursts.means, times, self.bursts.dt)
+        controls = None if self.controls is None else self.controls.mean(axis=1)
+        own = self.solver.truncation(self.bursts.means, times, self.bursts.dt, controls)
         return _rms([own]), _rms(self.rows().targets)
 
     def state_error(self, coefficients: FloatArray) -> list[FloatArray]:

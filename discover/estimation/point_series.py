@@ -13,6 +13,7 @@ from discover.estimation.series import Observed, Series, cumulative, time_grid
 from discover.exceptions import DataError
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
+from discover.observations.interpolation import column_path
 from discover.problems.scales import noise_level
 from discover.regression import SparseRegressor, identify
 from discover.regression.base import ArrayRows
@@ -30,7 +31,8 @@ class PointSeries:
     Parameters
     ----------
     run : Trajectory
-        NaN where a state was not observed.
+        NaN where a state was not observed. Controls are read between the samples on
+        straight lines, or where they are smooth by a cubic spline.
     solver : Solver
     table : TermTable
     noise_std : float, optional
@@ -47,6 +49,7 @@ class PointSeries:
                 f"{run.state_names[int(np.argmin(seen.any(axis=0)))]!r} never is."
             )
         self.run, self.solver, self.table = run, solver, table
+        self.controls = None if run.controls is None else column_path(run.controls, run.times)
         noise = noise_level([run]) if noise_std is None else np.full(run.n_states, noise_std)
         self.scale = np.sqrt(np.nanmean(run.states**2, axis=0))
         self.noise_variance = np.maximum(noise**2, (1e-8 * self.scale) ** 2)
@@ -80,7 +83,7 @@ class PointSeries:
 
     def flow(self, theta: FloatArray) -> PointFlow:
         """Return solver and error as a flow."""
-        return PointFlow(self.solver, self.table, theta, self.scale)
+        return PointFlow(self.solver, self.table, theta, self.scale, controls=self.controls)
 
     def series(self) -> Series:
         """Return what the joint smoother takes."""
@@ -92,8 +95,9 @@ class PointSeries:
     def start(self, regressor: SparseRegressor, term_names: Sequence[str]) -> FloatArray:
         """Return first coefficients, from the integral form on the first guess."""
         states, p = self.guess, self.table.n_terms
-        terms = self.table.evaluate(states)[:, None, :]
-        drift = self.solver.tendency(states, self.times, float(self.steps.min()))
+        u = None if self.controls is None else self.controls(self.times)
+        terms = self.table.evaluate(states if u is None else np.hstack([states, u]))[:, None, :]
+        drift = self.solver.tendency(states, self.times, float(self.steps.min()), u)
         window = max(1, round(_WINDOW * self.time_scale / float(np.median(self.steps))))
         edges = np.arange(0, len(states) - window, max(1, window // 2))
         known = cumulative(drift[..., None], self.steps)[..., 0]

@@ -45,8 +45,8 @@ class Flow(Protocol):
         """Return derivatives of a step by the state, (n, n_states, n_states)."""
         ...
 
-    def term_rows(self, rows: FloatArray) -> FloatArray:
-        """Return all candidate terms at states, (n, n_states, n_terms)."""
+    def term_rows(self, rows: FloatArray, times: FloatArray) -> FloatArray:
+        """Return all candidate terms at states and times (n,), (n, n_states, n_terms)."""
         ...
 
     def sensitivities(self, terms: FloatArray, h: float) -> FloatArray:
@@ -177,8 +177,8 @@ def linearise(
     forward = np.empty((n - 1, d))
     M = np.empty((n - 1, d, d))
     S = np.empty((n - 1, d, flow.n_terms))
-    terms = flow.term_rows(states)
     times = begin + np.concatenate([[0.0], np.cumsum(steps)])
+    terms = flow.term_rows(states, times)
     for h in np.unique(steps):
         these = np.flatnonzero(steps == h)
         start, end = states[these], states[these + 1]

@@ -36,11 +36,12 @@ Part = tuple[Estimate, SufficientStatistics]
 
 
 class Record(NamedTuple):
-    """Complete observations of a series, and the state that it starts from, smoothed."""
+    """Complete observations of a series; the state that it starts from, smoothed; controls."""
 
     times: FloatArray
     states: FloatArray
-    start: FloatArray
+    start: FloatArray | None
+    controls: FloatArray | None = None
 
 
 class Innovations(NamedTuple):
@@ -78,6 +79,8 @@ class ErrorFit:
         Wavenumber up to which a field was looked at.
     record : Record, optional
         The first series, where it is complete.
+    controls : ndarray of shape (n_controls,), optional
+        The last that were observed.
     """
 
     estimate: Estimate
@@ -93,6 +96,7 @@ class ErrorFit:
     cycle: CycleFit | None = None
     reach: float = np.inf
     record: Record | None = None
+    controls: FloatArray | None = None
 
     def mentioning(self, left_out: int) -> ErrorFit:
         """Return the same with a note on how many states were not used."""

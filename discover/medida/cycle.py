@@ -191,15 +191,15 @@ def _increments(
     span = np.add.reduceat(run.steps, at[:-1])
     counts = np.diff(at)
     total = np.zeros((*x.shape, flow.n_terms))
-    terms = flow.term_rows(x)
     times = run.times
+    terms = flow.term_rows(x, times[at[:-1]])
     for k in range(int(counts.max())):
         going = np.flatnonzero(counts > k)
         x, before = x.copy(), terms[going]
         for h in np.unique(run.steps[at[going] + k]):
             these = going[run.steps[at[going] + k] == h]
             x[these] = flow.advance(x[these], float(h), times[at[these] + k])
-        terms[going] = flow.term_rows(x[going])
+        terms[going] = flow.term_rows(x[going], times[at[going] + k + 1])
         total[going] += 0.5 * run.steps[at[going] + k, None, None] * (before + terms[going])
     increments = (found.mean[1:] - found.forecast_mean[1:]) / span[:, None]
     return increments, total / span[:, None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
@@ -26,6 +26,7 @@ from discover.medida.states import StateQuestion
 from discover.observations import Trajectory, as_trajectories
 from discover.observations.field import Field
 from discover.observations.grid import Axis, Grid
+from discover.observations.interpolation import column_path
 from discover.problems.field_rows import Auxiliary, FieldTerms
 from discover.regression import (
     IdentifiabilityReport,
@@ -37,6 +38,13 @@ from discover.typing import Dynamics, FloatArray
 
 __all__ = ["ModelErrorDiscovery"]
 
+
+_PASS = "Pass u=, or a Trajectory with controls."
+_WRAP = (
+    "A field carries no controls: wrap the solver in a function of time, "
+    "lambda x, t, dt: step(x, t, dt, u(t))."
+)
+Step = Callable[..., Any]
 
 # of one fit, and made when first asked for, or only where there is reason to
 _PASSING = ("series_", "cycle_", "repaired_", "identifiability_", "innovations_", "stability_")
@@ -50,7 +58,8 @@ class ModelErrorDiscovery(BaseEstimator):
     dynamics : Dynamics or callable
         The solver under test: ``step(x, t, dt)``, or an object with ``step`` or ``rhs``
         (a law of this package is one: then its equation is repaired, and its terms are
-        candidates, too).
+        candidates, too). One with controls, ``step(x, t, dt, u)``, is given those of the
+        observations.
     library : FeatureLibrary or str, optional
         Candidate terms of the error. For fields over jets, ``"u*u_x, u_xx, u_xxxx"``; by
         default powers up to 4, alone and times one derivative of order up to 4. For
@@ -168,7 +177,7 @@ class ModelErrorDiscovery(BaseEstimator):
         self.auxiliary = auxiliary
         self.random_state = random_state
 
-    def fit(self, observations: Any, t: Any = None) -> Self:
+    def fit(self, observations: Any, t: Any = None, u: Any = None) -> Self:
         """Find the error.
 
         Parameters
@@ -178,6 +187,10 @@ class ModelErrorDiscovery(BaseEstimator):
             you like; or a series.
         t : float or array-like of shape (n_samples,), optional
             Times, where the observations do not carry them.
+        u : array-like of shape (n_samples, n_controls), table, callable or list, optional
+            Controls at these times, as for :meth:`discover.SINDy.fit`, where the
+            observations do not carry them; for states only. They are candidates, too,
+            and may be unknown to the solver.
 
         Returns
         -------
@@ -191,13 +204,12 @@ class ModelErrorDiscovery(BaseEstimator):
         _check_filter(self.filter)
         for name in ("grid_", "terms_", *_PASSING):
             self.__dict__.pop(name, None)  # of an earlier fit
-        if isinstance(observations, Field):
-            return self._fit_fields([observations])
-        if isinstance(observations, list | tuple) and any(
-            isinstance(f, Field) for f in observations
-        ):
-            return self._fit_fields(_alike(observations))
-        return self._fit_runs(as_trajectories(observations, t, None, owner="ModelErrorDiscovery"))
+        given = [observations] if isinstance(observations, Field) else observations
+        if isinstance(given, list | tuple) and any(isinstance(f, Field) for f in given):
+            if u is not None:
+                raise DataError(f"ModelErrorDiscovery: u must be left out for fields. {_WRAP}")
+            return self._fit_fields(_alike(given))
+        return self._fit_runs(as_trajectories(observations, t, u, owner="ModelErrorDiscovery"))
 
     def _fit_fields(self, fields: Sequence[Field]) -> Self:
         field, law = fields[0], self.dynamics
@@ -209,6 +221,7 @@ class ModelErrorDiscovery(BaseEstimator):
         if isinstance(law, SymbolicModel) and law.kind == "direct":
             law = FieldLaw(law, self.grid_, field.names, auxiliary)
         self.solver_ = self._as_solver(law)
+        _check_controls(self.solver_, False, _WRAP)
         terms = self._field_terms(field, auxiliary)
         known = KnownLaw.read(law, terms.table)
         self.terms_ = terms if known is None else replace(terms, table=known.table)
@@ -239,12 +252,14 @@ class ModelErrorDiscovery(BaseEstimator):
         return self
 
     def _fit_runs(self, runs: Sequence[Trajectory]) -> Self:
-        names = runs[0].state_names
+        names, controls = runs[0].state_names, runs[0].control_names
         self.solver_ = self._as_solver(self.dynamics)
-        library = _as_library(self.library, PolynomialLibrary(2)).fit_names(names)
+        _check_controls(self.solver_, bool(controls), _PASS)
+        _check_complete(runs)
+        library = _as_library(self.library, PolynomialLibrary(2)).fit_names([*names, *controls])
         known = KnownLaw.read(self.dynamics, library.table_)
         if known is not None:
-            known.check_states(names)
+            known.check_states(names, controls)
         table = library.table_ if known is None else known.table
         self.library_, regressor = library, self._a_regressor()
         found = StateQuestion(
@@ -253,13 +268,13 @@ class ModelErrorDiscovery(BaseEstimator):
         ).ask(runs)  # fmt: skip
         self._learn(found)
         self.error_ = SymbolicModel(
-            table, found.estimate.coefficients, names, support=found.estimate.support,
+            table, found.estimate.coefficients, names, controls, support=found.estimate.support,
             covariance=found.estimate.covariance,
         )  # fmt: skip
         if known is None:
             self.corrected_ = CorrectedSolver(self.solver_, self.error_, found.dt)
         else:
-            self.repaired_ = self.corrected_ = known.repaired(found, regressor)
+            self.repaired_ = self.corrected_ = known.repaired(found, regressor, controls)
         return self
 
     def _a_regressor(self) -> SparseRegressor:
@@ -309,9 +324,11 @@ class ModelErrorDiscovery(BaseEstimator):
     def stability_(self) -> str:
         """Empty, or a warning that the correction makes the run blow up."""
         check_is_fitted(self, "error_")
+        last = self._fit.controls
+        held = None if last is None else (lambda times: np.tile(last, (len(times), 1)))
         return warn_of_blow_up(
-            self.solver_.advance, self.corrected_.step, self._fit.last, self._longest_step,
-            self.history,
+            _driven(self.solver_.advance, held), _driven(self.corrected_.step, held),
+            self._fit.last, self._longest_step, self.history,
         )  # fmt: skip
 
     @property
@@ -319,7 +336,13 @@ class ModelErrorDiscovery(BaseEstimator):
         return self.fixed_step or self.solver_dt or self._fit.dt
 
     def forecast(
-        self, truth: Any = None, t: Any = None, *, dt: float | None = None, threshold: float = 0.4
+        self,
+        truth: Any = None,
+        t: Any = None,
+        u: Any = None,
+        *,
+        dt: float | None = None,
+        threshold: float = 0.4,
     ) -> ForecastComparison:
         """Run solver and corrected solver from the start of a record, and compare.
 
@@ -329,6 +352,8 @@ class ModelErrorDiscovery(BaseEstimator):
             A complete record; its first state is the start. By default the (first) series
             that was fitted, from its smoothed first state: noise and all, and seen before.
         t : float or array-like of shape (n_samples,), optional
+        u : array-like of shape (n_samples, n_controls), optional
+            Controls of the record, where it does not carry them.
         dt : float, optional
             Longest step of the solver; by default `fixed_step`, `solver_dt`, or the step of
             the fit.
@@ -345,10 +370,12 @@ class ModelErrorDiscovery(BaseEstimator):
             If the record is incomplete, or none was given and there is no complete series.
         """
         check_is_fitted(self, "error_")
-        times, states, start = self._record() if truth is None else self._read_record(truth, t)
+        record = self._record() if truth is None else self._read_record(truth, t, u)
+        path = None if record.controls is None else column_path(record.controls, record.times)
         return compare_forecasts(
-            self.solver_.advance, self.corrected_.step, states, times, dt or self._longest_step,
-            history=self.history, threshold=threshold, start=start,
+            _driven(self.solver_.advance, path), _driven(self.corrected_.step, path),
+            record.states, record.times, dt or self._longest_step,
+            history=self.history, threshold=threshold, start=record.start,
             n_axes=len(self.grid_.axes) if hasattr(self, "grid_") else 0,
         )  # fmt: skip
 
@@ -366,7 +393,7 @@ class ModelErrorDiscovery(BaseEstimator):
             )
         return self._fit.record
 
-    def _read_record(self, truth: Any, t: Any) -> tuple[FloatArray, FloatArray, None]:
+    def _read_record(self, truth: Any, t: Any, u: Any) -> Record:
         if isinstance(truth, Field) != hasattr(self, "grid_"):
             raise DataError(
                 "ModelErrorDiscovery: a record to forecast must be of the same kind as the "
@@ -376,12 +403,19 @@ class ModelErrorDiscovery(BaseEstimator):
             times, states, complete = truth.times, truth.values, truth.is_complete
             states = resampled(truth.grid, states, self.grid_.shape) if complete else states
             states = states[..., 0] if states.shape[-1] == 1 else states
+            controls = None
         else:
-            (run,) = as_trajectories(truth, t, None, owner="ModelErrorDiscovery")
+            (run,) = as_trajectories(truth, t, u, owner="ModelErrorDiscovery")
             times, states, complete = run.times, run.states, bool(run.complete.all())
+            controls = run.controls
+            if (controls is None) != (self._fit.controls is None):
+                raise DataError(
+                    "ModelErrorDiscovery: a record to forecast must have the controls of the "
+                    f"observations; got {list(run.control_names)}."
+                )
         if not complete:
             raise DataError("ModelErrorDiscovery: a record to forecast must be complete; got NaN.")
-        return times, states, None
+        return Record(times, states, None, controls)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Return the error once it is found, else the parameters."""
@@ -389,6 +423,32 @@ class ModelErrorDiscovery(BaseEstimator):
             return str(super().__repr__(N_CHAR_MAX))
         said = [self.stability_] if self.stability_ else []
         return "missing:\n" + repr(self.error_) + "".join(f"\n({line})" for line in said)
+
+
+def _driven(step: Step, path: Callable[[FloatArray], FloatArray] | None) -> Step:
+    """Return a step that reads its controls from a path, at the middle of the step."""
+    if path is None:
+        return step
+    return lambda x, t, dt: step(x, t, dt, path(np.array([t + 0.5 * dt]))[0])
+
+
+def _check_controls(solver: Solver, given: bool, advice: str) -> None:
+    """Refuse a solver that cannot do without the controls that were not observed."""
+    if solver.needs_controls and not given:
+        raise DataError(
+            f"ModelErrorDiscovery: dynamics {solver.dynamics!r} needs controls u, and the "
+            f"observations have none. {advice}"
+        )
+
+
+def _check_complete(runs: Sequence[Trajectory]) -> None:
+    """Refuse runs with controls that are missing at some times."""
+    for number, run in enumerate(runs):
+        if run.controls is not None and np.isnan(run.controls).any():
+            raise DataError(
+                f"ModelErrorDiscovery: controls must be known at all times; run {number} has NaN. "
+                "Fill them in, or leave those samples out."
+            )
 
 
 def _check_filter(given: Any) -> None:

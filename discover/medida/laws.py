@@ -59,22 +59,31 @@ class KnownLaw:
             known[:, joined.names.index(name)] = mine.coefficients[:, j]
         return cls(model, joined, known)
 
-    def check_states(self, names: Sequence[str]) -> None:
-        """Refuse observations of other states than those of the law."""
-        if self.model.table.inputs != tuple(names):
+    def check_states(self, states: Sequence[str], controls: Sequence[str]) -> None:
+        """Refuse observations of other states and controls than those of the law."""
+        mine = (tuple(self.model.state_names), tuple(self.model.control_names))
+        if (
+            self.model.time_name is not None
+            or mine[0] != tuple(states)
+            or mine[1] not in ((), tuple(controls))
+        ):
             raise DataError(
-                "ModelErrorDiscovery: dynamics must be a law of the observed states alone, in "
-                f"their order; got a law of {list(self.model.table.inputs)} and observations of "
-                f"{list(names)}."
+                "ModelErrorDiscovery: dynamics must be a law of the observed states and controls "
+                f"alone, in their order; got a law of {list(self.model.table.inputs)} and "
+                f"observations of {[*states, *controls]}."
             )
 
-    def repaired(self, found: ErrorFit, regressor: SparseRegressor) -> SymbolicModel:
+    def repaired(
+        self, found: ErrorFit, regressor: SparseRegressor, controls: Sequence[str] = ()
+    ) -> SymbolicModel:
         """Return guess and error as one law.
 
         Parameters
         ----------
         found : ErrorFit
         regressor : SparseRegressor
+        controls : sequence of str, default=()
+            Names of the controls that were observed.
 
         Returns
         -------
@@ -97,7 +106,7 @@ class KnownLaw:
         direct = self.model.kind == "direct"
         return SymbolicModel(
             self.table, coefficients, self.table.inputs if direct else self.model.state_names,
-            target_names=self.model.target_names, kind=self.model.kind, support=support,
+            controls, target_names=self.model.target_names, kind=self.model.kind, support=support,
             covariance=spread[np.ix_(kept, kept)], units=self.model.units,
         ).pruned()  # fmt: skip
 

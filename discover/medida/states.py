@@ -33,7 +33,7 @@ class StateQuestion:
     ----------
     solver : Solver
     table : TermTable
-        Candidate terms over the states.
+        Candidate terms over the states, and the controls where there are some.
     regressor : SparseRegressor
     noise_std : float, optional
     filter : EnsembleKalmanFilter, optional
@@ -61,18 +61,23 @@ class StateQuestion:
         else:
             whole = [p for p in parts if p.complete.all()]
             bursts, left_out = Bursts.of_one_length(
-                [p.states for p in whole], [p.times for p in whole]
+                [np.hstack([p.states, _driven(p)]) for p in whole], [p.times for p in whole]
             )
             left_out += sum(map(len, parts)) - sum(map(len, whole))
             found = self._of_bursts(bursts, runs[0].state_names)
         return found if not left_out else found.mentioning(left_out)
 
-    def _of_bursts(self, bursts: Bursts, names: Sequence[str]) -> ErrorFit:
-        source = PointIncrements(bursts, self.solver, self.table, self.noise_std)
+    def _of_bursts(self, whole: Bursts, names: Sequence[str]) -> ErrorFit:
+        """Regress on bursts of states, with the controls in further columns."""
+        states, controls = np.split(whole.states, [len(names)], axis=2)
+        bursts = replace(whole, states=states)
+        driven = controls if controls.size else None
+        source = PointIncrements(bursts, self.solver, self.table, self.noise_std, driven)
         notes = truncation_note(self.solver, source)
         if self.filter is not None:
             notes += (UNCYCLED,)
-        return fit_bursts(source, self.regressor, self.table.names, names, bursts.means[-1], notes)
+        found = fit_bursts(source, self.regressor, self.table.names, names, bursts.means[-1], notes)
+        return found if driven is None else replace(found, controls=driven[-1, -1])
 
     def _of_series(self, runs: Sequence[Trajectory]) -> ErrorFit:
         table = self.table
@@ -82,6 +87,7 @@ class StateQuestion:
         series = [p.series() for p in posed]
         noise = np.mean([p.noise_variance for p in posed], axis=0)
         none = np.zeros(len(names))
+        last = None if runs[-1].controls is None else runs[-1].controls[-1]
         if self.filter is not None:
             cycle = run_cycle(series, self.filter, none, self.regressor, names, rng=self.rng)
             ends = Innovations(cycle.innovations[0], cycle.innovations[-1])
@@ -89,7 +95,7 @@ class StateQuestion:
                 self._shaped(cycle.estimate), [(cycle.estimate, cycle.statistics)], names,
                 ("error",), noise, dt, cycle.assimilations[-1].mean[-1], lambda: ends,
                 (cycle.note(),), cycle=cycle,
-                record=self._record(posed[0], cycle.assimilations[0].mean),
+                record=self._record(posed[0], cycle.assimilations[0].mean), controls=last,
             )  # fmt: skip
         theta = np.mean([p.start(self.regressor, table.names) for p in posed], axis=0)
         found = fit_series(series, self.regressor, theta, names)
@@ -98,7 +104,7 @@ class StateQuestion:
             ("error",), noise, dt, found.states[-1][-1],
             lambda: explain_series(series, found, none, found.coefficients),
             (series_note(found),), series=found,
-            record=self._record(posed[0], found.states[0][posed[0].at]),
+            record=self._record(posed[0], found.states[0][posed[0].at]), controls=last,
         )  # fmt: skip
 
     @staticmethod
@@ -107,7 +113,8 @@ class StateQuestion:
         rows = np.flatnonzero(posed.run.complete)
         if len(rows) < FEWEST_TIMES:
             return None
-        return Record(posed.run.times[rows], posed.run.states[rows], states[rows[0]])
+        controls = None if posed.run.controls is None else posed.run.controls[rows]
+        return Record(posed.run.times[rows], posed.run.states[rows], states[rows[0]], controls)
 
     def _shaped(self, flat: Estimate) -> Estimate:
         """Return an estimate with one row per state."""
@@ -115,3 +122,8 @@ class StateQuestion:
         return replace(
             flat, coefficients=flat.coefficients.reshape(shape), support=flat.support.reshape(shape)
         )
+
+
+def _driven(run: Trajectory) -> FloatArray:
+    """Return the controls of a run, shape (n_samples, n_controls); no columns without."""
+    return np.empty((len(run), 0)) if run.controls is None else run.controls

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from discover.typing import BoolArray, FloatArray
 
-__all__ = ["interpolate_columns", "interval_slopes", "is_curved"]
+__all__ = ["column_path", "interpolate_columns", "interval_slopes", "is_curved"]
 
 _MOST_SAMPLES = 5_000
 _FEWEST_SAMPLES = 6
@@ -99,8 +101,22 @@ def interpolate_columns(values: FloatArray, times: FloatArray, at: FloatArray) -
     -------
     ndarray of shape (n_times, n_columns)
     """
-    out = np.column_stack([np.interp(at, times, column) for column in values.T])
+    return column_path(values, times)(at)
+
+
+def column_path(values: FloatArray, times: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Return the columns as a function of time; see :func:`interpolate_columns`.
+
+    Outside of `times` the function is constant.
+    """
     curved = is_curved(values, times)
-    if curved.any():
-        out[:, curved] = CubicSpline(times, values[:, curved], axis=0)(at)
-    return out
+    spline = CubicSpline(times, values[:, curved], axis=0) if curved.any() else None
+
+    def at(wanted: FloatArray) -> FloatArray:
+        inside = np.clip(wanted, times[0], times[-1])
+        out = np.column_stack([np.interp(inside, times, column) for column in values.T])
+        if spline is not None:
+            out[:, curved] = spline(inside)
+        return out
+
+    return at

@@ -60,7 +60,7 @@ def report(
         by default the series it was fitted to.
     t, u : optional
         Times and controls of `data`, as for :meth:`discover.SINDy.fit`; for a
-        ModelErrorDiscovery `t` are those of `holdout`.
+        ModelErrorDiscovery they are those of `holdout`.
     validation : Validation, optional
         Of `holdout`, if it was made already.
     title : str, optional
@@ -91,7 +91,7 @@ def report(
     refuse_other(path)
     facts = _facts(command, date, sources)
     if isinstance(found, ModelErrorDiscovery):
-        return _report_error(found, path, holdout, t, title, facts)
+        return _report_error(found, path, (holdout, t, u), title, facts)
     if data is None:
         raise DataError("report: data must be what the law was fitted to; got None.")
     train = _runs(found, data, t, u)
@@ -124,18 +124,17 @@ def _write_law(law: SymbolicModel, verdict: Any, page: str, folder: Path) -> Non
 def _report_error(
     found: ModelErrorDiscovery,
     path: Path,
-    holdout: Any,
-    t: Any,
+    record: tuple[Any, Any, Any],
     title: str | None,
     facts: list[tuple[str, str]],
 ) -> Path:
     compared = None
-    if holdout is not None or found.can_forecast:
-        compared = found.forecast(holdout, t)
+    if record[0] is not None or found.can_forecast:
+        compared = found.forecast(*record)
     verdict = judge_error(found, compared)
     page = render_error(
         found, compared, verdict, title or "What the solver gets wrong", facts,
-        seen_before=holdout is None,
+        seen_before=record[0] is None,
     )  # fmt: skip
     with _replaced(path) as folder:
         _write_law(found.error_, verdict.to_dict(), page, folder)

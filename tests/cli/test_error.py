@@ -90,3 +90,18 @@ def test_a_field_from_xarray_does_not_depend_on_the_order_of_dimensions(folder):
     assert one.grid.axes[0].length == pytest.approx(Axis.box("x", 32, 2 * np.pi).length)
     with pytest.raises(DataError, match="time must be one of"):
         Field.from_xarray(data, time="when")
+
+
+def test_columns_can_be_controls(folder, capsys):
+    (folder / "pushed.py").write_text("def step(x, t, dt, u):\n    return x - dt * x\n")
+    t = np.linspace(0.0, 6.0, 121)
+    push = np.sin(2 * t)
+    x = (np.sin(2 * t) - 2 * np.cos(2 * t) + 2 * np.exp(-t)) / 5  # x' = -x + push
+    lines = [
+        "t,x,push",
+        *(f"{a:.17g},{b:.17g},{c:.17g}" for a, b, c in zip(t, x, push, strict=True)),
+    ]
+    (folder / "seen.csv").write_text("\n".join(lines))
+    asked = ["error", "seen.csv", "-t", "t", "-u", "push", "--solver", "pushed:step"]
+    assert main(asked) == 0, capsys.readouterr().err
+    assert "push" in capsys.readouterr().out.splitlines()[1]
