@@ -4,6 +4,7 @@ from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.coordinates import Coordinates, Drift, detect_coordinates
 from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
+from discover.control.harvest import HarvestPlanner
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
 from discover.control.reward import RewardLearner, given_outcome
@@ -19,6 +20,7 @@ __all__ = [
     "Drift",
     "DynamicsLearner",
     "Episode",
+    "HarvestPlanner",
     "LearnedDynamics",
     "Plant",
     "PolicyForm",
