@@ -13,6 +13,7 @@ _EXAMPLES = examples(
     "discover show law.json",
     "discover show law.json --latex > law.tex",
     "discover show law.json --c > law.c",
+    "discover show runs/CartPoleSwingup-v0-0/policy.json --c --name policy > policy.c",
     "discover show law.json --table",
 )
 
@@ -30,6 +31,7 @@ def show(
         bool, typer.Option("--table", help="Coefficients with their errors, as CSV.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The model file, checked.")] = False,
+    name: Annotated[str, typer.Option(help="Of the function, for --c and --python.")] = "rhs",
 ) -> None:
     """Print a law: as text, or in one of the forms below, with every bit of its numbers."""
     from discover.symbolic import SymbolicModel
@@ -42,10 +44,10 @@ def show(
     if len(chosen) > 1:
         raise typer.BadParameter(f"choose one of {', '.join(chosen)}.", param_hint="the form")
     law = SymbolicModel.load(model)
-    typer.echo(_written(law, chosen[0] if chosen else "").rstrip("\n"))
+    typer.echo(_written(law, chosen[0] if chosen else "", name).rstrip("\n"))
 
 
-def _written(law: object, form: str) -> str:
+def _written(law: object, form: str, name: str) -> str:
     """Return the law in one of its forms."""
     from discover.symbolic import SymbolicModel
     from discover.symbolic.model_file import to_json
@@ -56,9 +58,9 @@ def _written(law: object, form: str) -> str:
     if form == "--sympy":
         return "\n".join(str(equation) for equation in law.to_sympy())
     if form == "--c":
-        return law.to_c()
+        return law.to_c(name)
     if form == "--python":
-        return law.to_python()
+        return law.to_python(name)
     if form == "--table":
         return str(law.coefficient_table().to_csv(index=False, lineterminator="\n"))
     return to_json(law) if form == "--json" else repr(law)

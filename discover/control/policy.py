@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.libraries.termtable import TermTable
 from discover.symbolic import SymbolicModel
+from discover.symbolic.saturation import Saturation
 from discover.typing import FloatArray, IntArray
 
 __all__ = ["ActionBox", "PolicyForm", "act"]
@@ -45,6 +46,11 @@ class ActionBox:
         gap = (self.high - self.low) / np.maximum(self.levels - 1, 1)
         rounded = self.low + gap * np.floor((x - self.low) / gap + 0.5)
         return np.asarray(np.where(self.levels > 1, rounded, x))
+
+    @property
+    def saturation(self) -> Saturation:
+        """The same limits, as a part of a law; discrete actions are counted from 0."""
+        return Saturation(self.low, self.high, self.levels > 1)
 
     def to_env(self, u: FloatArray) -> Any:
         """Return the action in the form the environment takes."""
@@ -116,10 +122,10 @@ class PolicyForm:
         return np.asarray(shaped * half[:, None] / self.scale)
 
     def model(self, weights: FloatArray) -> SymbolicModel:
-        """Return the policy as a law of kind "direct"; :func:`act` saturates it."""
+        """Return the policy as a law of kind "direct", saturated."""
         return SymbolicModel(
             self.table, self.coefficients(weights), self.table.inputs,
-            target_names=self.box.names, kind="direct",
+            target_names=self.box.names, kind="direct", saturation=self.box.saturation,
         )  # fmt: skip
 
 

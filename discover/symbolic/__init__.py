@@ -1,5 +1,6 @@
 """The answer: a closed form that can be read, run, saved and exported."""
 
 from discover.symbolic.model import SymbolicModel
+from discover.symbolic.saturation import Saturation
 
-__all__ = ["SymbolicModel"]
+__all__ = ["Saturation", "SymbolicModel"]

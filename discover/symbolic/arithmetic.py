@@ -12,7 +12,7 @@ from discover.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
 
-__all__ = ["combined"]
+__all__ = ["combined", "refuse_saturated"]
 
 
 def combined(a: SymbolicModel, b: SymbolicModel, sign: float) -> SymbolicModel:
@@ -21,10 +21,12 @@ def combined(a: SymbolicModel, b: SymbolicModel, sign: float) -> SymbolicModel:
     Raises
     ------
     ValueError
-        If the laws differ in kind, time step, states, targets or the name of time.
+        If the laws differ in kind, time step, states, targets or the name of time, or one
+        of them is saturated.
     """
     from discover.symbolic.model import SymbolicModel
 
+    refuse_saturated(a, b)
     time = _common_time(a, b)
     controls = tuple(dict.fromkeys((*a.control_names, *b.control_names)))
     builder = TermTableBuilder((*a.state_names, *controls, *(() if time is None else (time,))))
@@ -54,6 +56,15 @@ def combined(a: SymbolicModel, b: SymbolicModel, sign: float) -> SymbolicModel:
         covariance,
         {**b.units, **a.units},
     )
+
+
+def refuse_saturated(*laws: SymbolicModel) -> None:
+    """Raise ValueError if a law is clipped: sums of such laws are not sums of terms."""
+    if any(law.saturation is not None for law in laws):
+        raise ValueError(
+            "SymbolicModel: a saturated law cannot be added or negated; take its saturation off "
+            "first: dataclasses.replace(law, saturation=None)."
+        )
 
 
 def _common_time(a: SymbolicModel, b: SymbolicModel) -> str | None:

@@ -68,6 +68,7 @@ def to_c(model: SymbolicModel, name: str = "rhs") -> str:
     for i, terms in enumerate(code.sums):
         for part in sum_parts(f"dx[{i}]", terms):
             body.append(f"dx[{i}] = " + "\n        ".join(fill(part, LINE - 16)) + ";")
+        body += _saturated(model, f"dx[{i}]", i)
     text = "".join(f"    {line}\n" for line in body)
     function = f"{_comment(model)}void {name}({_arguments(model)})\n{{\n{text}}}\n"
     return "\n".join(["#include <math.h>\n", *helpers, function])
@@ -103,9 +104,23 @@ def _loads(model: SymbolicModel, code: StraightLine) -> list[str]:
     return [*lines, *(f"(void){argument};" for argument in unused)]
 
 
+def _saturated(model: SymbolicModel, value: str, target: int) -> list[str]:
+    if model.saturation is None:
+        return []
+    low, high, whole = model.saturation.limits(target)
+    a, b = _signed(low), _signed(high)
+    lines = [f"{value} = {value} < {a} ? {a} : {value} > {b} ? {b} : {value};"]
+    return [*lines, f"{value} = floor({value} + 0.5);"] if whole else lines
+
+
+def _signed(value: float) -> str:
+    return ("-" if value < 0 else "") + _literal(abs(value))
+
+
 def _comment(model: SymbolicModel) -> str:
     lines = description(model, "dx receives")
-    lines.append("dx may be the same array as x. Compile as ISO C, without -ffast-math.")
+    lines.append("dx may be the same array as x. Nothing is allocated or kept between calls.")
+    lines.append("Compile as ISO C, without -ffast-math.")
     first, *rest = map(_harmless, lines)
     return "\n".join([f"/* {first}", *(f" * {line}".rstrip() for line in rest), " */\n"])
 

@@ -139,7 +139,22 @@ def _equation(
     unit = equation_unit(model, target)
     tail = rf" \quad \left[{_latex_unit(unit)}\right]" if unit else ""
     equals = " &= " if align else " = "
-    return _left_side(model, target) + equals + _sum(pieces, align) + tail
+    before, after = _around(model, target)
+    return _left_side(model, target) + equals + before + _sum(pieces, align) + after + tail
+
+
+def _around(model: SymbolicModel, target: int) -> tuple[str, str]:
+    r"""Return what clips a sum, in brackets that may stand on different lines."""
+    if model.saturation is None:
+        return "", ""
+    low, high, whole = model.saturation.limits(target)
+    before, after = (
+        r"\operatorname{clip}\bigl(",
+        rf",\, {_constant(low)[0]},\, {_constant(high)[0]}\bigr)",
+    )
+    if whole:
+        return r"\operatorname{round}\bigl(" + before, after + r"\bigr)"
+    return before, after
 
 
 def _sum(pieces: list[tuple[str, str]], align: bool) -> str:

@@ -114,7 +114,17 @@ def _signed(model: SymbolicModel, target: int, terms: list[str]) -> tuple[str, .
         mark = f'<mo form="{"infix" if pieces else "prefix"}">{sign}</mo>' if sign else ""
         gap = _THIN if terms[k] else ""
         pieces.append(_math(f"<mrow>{mark}{_number(number)}{gap}{terms[k]}</mrow>"))
-    return tuple(pieces) or (_math("<mn>0</mn>"),)
+    return _saturated(model, target, tuple(pieces) or (_math("<mn>0</mn>"),))
+
+
+def _saturated(model: SymbolicModel, target: int, pieces: tuple[str, ...]) -> tuple[str, ...]:
+    if model.saturation is None:
+        return pieces
+    low, high, whole = model.saturation.limits(target)
+    opening = "".join(f"<mi>{w}</mi><mo>(</mo>" for w in (["round"] if whole else []) + ["clip"])
+    numbers = "".join(f"<mo>,</mo>{_constant(v)[0]}" for v in (low, high))
+    closing = "<mo>)</mo>" * (2 if whole else 1)
+    return (_math(opening), *pieces, _math(numbers + closing))
 
 
 def _number(number: Rounded) -> str:

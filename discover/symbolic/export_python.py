@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from discover.kernels import opcodes as oc
 from discover.symbolic.straight_line import (
     C_FUNCTIONS,
@@ -68,12 +70,13 @@ def to_python(model: SymbolicModel, name: str = "rhs") -> str:
         {*RESERVED, name, "x", "t", "u", *code.taken},
     )
     body = [*_docstring(model), *_unpacked(model, code.names), *code.statements]
-    for result, terms in zip(results, code.sums, strict=True):
-        body += _assignments(result, terms)
+    for i, (result, terms) in enumerate(zip(results, code.sums, strict=True)):
+        body += [*_assignments(result, terms), *_saturated(model, result, i)]
     body.append(f"return [{', '.join(results)}]")
     definition = [f"def {name}(x, t=0.0, u=None):", *(f"    {line}".rstrip() for line in body)]
     function = "\n".join(definition) + "\n"
-    imports = ["import math\n"] if code.used & C_FUNCTIONS.keys() else []
+    rounded = model.saturation is not None and np.any(model.saturation.whole)
+    imports = ["import math\n"] if rounded or code.used & C_FUNCTIONS.keys() else []
     return "\n\n".join([*imports, *helpers, function])
 
 
@@ -120,4 +123,9 @@ def _assignments(left: str, terms: Sequence[Signed]) -> list[str]:
     return lines
 
 
-# -- what Python and C share -------------------------------------------------------------
+def _saturated(model: SymbolicModel, value: str, target: int) -> list[str]:
+    if model.saturation is None:
+        return []
+    low, high, whole = model.saturation.limits(target)
+    lines = [f"{value} = min(max({value}, {low!r}), {high!r})"]
+    return [*lines, f"{value} = float(math.floor({value} + 0.5))"] if whole else lines

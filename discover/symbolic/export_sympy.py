@@ -164,7 +164,21 @@ def _right_side(model: SymbolicModel, target: int, terms: Sequence[Any], values:
         number = _number(model.coefficients[target, k])
         factor = number if values else _parameter(model, target, k)
         products.append(factor if terms[k] == 1 else _joined(sympy.Mul, [factor, terms[k]]))
-    return _joined(sympy.Add, products)
+    return _saturated(model, target, _joined(sympy.Add, products))
+
+
+def _saturated(model: SymbolicModel, target: int, value: Any) -> Any:
+    import sympy
+
+    if model.saturation is None:
+        return value
+    low, high, whole = model.saturation.limits(target)
+    clipped = sympy.Max(_number(low), value, evaluate=False)
+    clipped = sympy.Min(_number(high), clipped, evaluate=False)
+    if not whole:
+        return clipped
+    shifted = sympy.Add(clipped, sympy.Rational(1, 2), evaluate=False)
+    return sympy.floor(shifted, evaluate=False)
 
 
 # -- terms -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from discover.kernels import terms as kernel
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.observations import read_names, velocity_name
+from discover.symbolic.saturation import Saturation
 from discover.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class SymbolicModel:
         ``np.argwhere(support)``.
     units : mapping of str to str, optional
         Units by name of state, control or time.
+    saturation : Saturation, optional
+        To which the values of a law of kind "direct" are clipped.
 
     Notes
     -----
@@ -69,6 +72,7 @@ class SymbolicModel:
     support: BoolArray | None = None
     covariance: FloatArray | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    saturation: Saturation | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -110,6 +114,16 @@ class SymbolicModel:
             )
         if self.kind != "direct" and self.target_names != self.state_names:
             raise ValueError("SymbolicModel: the targets of a dynamical law are its states.")
+        if self.saturation is not None:
+            self._check_saturation(self.saturation)
+
+    def _check_saturation(self, saturation: Saturation) -> None:
+        if self.kind != "direct" or len(saturation.low) != len(self.target_names):
+            raise ValueError(
+                "SymbolicModel: saturation must have one pair of limits per target, and goes with "
+                f"kind 'direct'; got {len(saturation.low)} for {len(self.target_names)} targets of "
+                f"a law of kind {self.kind!r}."
+            )
 
     def _checked_covariance(self, n_active: int) -> FloatArray:
         covariance = np.array(self.covariance, dtype=np.float64)
@@ -207,10 +221,16 @@ class SymbolicModel:
         ndarray of shape (..., n_targets)
         """
         inputs, shape = self._inputs(x, t, u)
+        out = self._values(inputs)
+        out = out if self.saturation is None else self.saturation(out)
+        return out[0] if len(shape) == 1 else out.reshape(shape)
+
+    def _values(self, inputs: FloatArray) -> FloatArray:
+        """Return the sums of the terms, not saturated, on rows of inputs."""
         out = np.empty((inputs.shape[0], len(self.target_names)))
         program, constants, indptr, slots, weights = self.program
         kernel.model_values(program, constants, indptr, slots, weights, inputs, out)
-        return out[0] if len(shape) == 1 else out.reshape(shape)
+        return out
 
     def __call__(self, x: ArrayLike, t: ArrayLike = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Evaluate the law; see :meth:`rhs`."""
@@ -272,12 +292,15 @@ class SymbolicModel:
         Returns
         -------
         ndarray of shape (..., n_targets, n_columns)
-            ``n_columns`` is the number of states, controls, 1, or all inputs.
+            ``n_columns`` is the number of states, controls, 1, or all inputs. Rows of
+            saturated values are 0.
         """
         inputs, shape = self._inputs(x, t, u)
         out = np.empty((inputs.shape[0], len(self.coefficients), inputs.shape[1]))
         program, constants, indptr, slots, weights = self.program
         kernel.model_jacobian(program, constants, indptr, slots, weights, inputs, out)
+        if self.saturation is not None:
+            out[~self.saturation.passes(self._values(inputs))] = 0.0
         n, m = self.n_states, self.n_controls
         columns = {
             "states": slice(0, n),
@@ -427,6 +450,9 @@ class SymbolicModel:
         return combined(self, other, -1.0) if isinstance(other, SymbolicModel) else NotImplemented
 
     def __neg__(self) -> SymbolicModel:
+        from discover.symbolic.arithmetic import refuse_saturated
+
+        refuse_saturated(self)
         return replace(self, coefficients=-self.coefficients)
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from discover.libraries.termtable import (
     TermTable,
     TermTableBuilder,
 )
+from discover.symbolic.saturation import Saturation
 from discover.symbolic.text import equation_lines, time_unit
 from discover.typing import BoolArray, FloatArray
 
@@ -32,13 +33,16 @@ FORMAT, VERSION = "discover.SymbolicModel", 1
 
 _KINDS = ("continuous", "map", "increment", "direct")
 _NEEDED = ("format", "version", "kind", "states", "targets", "terms", "equations")
-_OPTIONAL = ("dt", "controls", "time", "time_unit", "covariance", "text", "created_with")
+_OPTIONAL = (
+    "dt", "controls", "time", "time_unit", "covariance", "saturation", "text", "created_with",
+)  # fmt: skip
 _LARGEST_FILE = 100_000_000  # bytes
 _MOST_NODES = 1_000_000  # names, numbers and operations in all terms together
 _DEEPEST = 250  # operations inside operations
 _MOST_FACTORS = 300  # in one product, once whole powers are written out
 _MOST_COEFFICIENTS = 20_000_000  # targets times terms
 _LONGEST_NAME = 1_000
+_ENDS = ("low", "high")
 _SAME = 1e-8  # relative asymmetry of a covariance that is taken for rounding
 
 
@@ -189,8 +193,9 @@ def to_dict(model: SymbolicModel) -> dict[str, Any]:
     -----
     ``terms`` are trees, ``"x"``, ``2.0`` or ``["mul", "x", "y"]``; ``equations`` hold, by
     target, entries ``{"term": k, "coefficient": c}`` in ascending order of the term;
-    ``covariance`` is the lower triangle, row by row, over all entries in order; ``text``
-    is for the reader and ignored by :func:`from_dict`.
+    ``covariance`` is the lower triangle, row by row, over all entries in order;
+    ``saturation``, where there is one, holds ``{"low": -2.0, "high": 2.0, "whole": false}``
+    by target; ``text`` is for the reader and ignored by :func:`from_dict`.
     """
     from discover import __version__
 
@@ -211,6 +216,9 @@ def to_dict(model: SymbolicModel) -> dict[str, Any]:
         "text": [line for text in equation_lines(model) for line in text.split("\n")],
         "created_with": f"discover {__version__}",
     }
+    if model.saturation is not None:
+        limits = map(model.saturation.limits, range(len(model.target_names)))
+        data["saturation"] = [dict(zip((*_ENDS, "whole"), each, strict=True)) for each in limits]
     from_dict(data)  # what cannot be read back must not be written
     return data
 
@@ -300,6 +308,7 @@ def from_dict(data: Mapping[str, Any]) -> SymbolicModel:
             support=support,
             covariance=covariance,
             units={name: unit for name, unit in units.items() if unit is not None},
+            saturation=_saturation(data.get("saturation")),
         )
     except ValueError as error:  # a rule of the model that the schema does not know
         raise ModelFileError(f"SymbolicModel: the document is not a model: {error}") from error
@@ -556,6 +565,18 @@ def _term(value: Any, place: str, last: int, n_terms: int) -> int:
     if value <= last:
         raise _error(place, f"must be above the one before it, {last}", value)
     return value
+
+
+def _saturation(limits: Any) -> Saturation | None:
+    if limits is None:
+        return None
+    rows = [
+        _object(pair, f"saturation[{i}]", (*_ENDS, "whole"))
+        for i, pair in enumerate(_list(limits, "saturation"))
+    ]
+    low, high = ([_number(row[key], f"saturation: {key}") for row in rows] for key in _ENDS)
+    whole = [_one_of(str(row["whole"]), "saturation: whole", ("True", "False")) for row in rows]
+    return Saturation(np.array(low), np.array(high), np.array(whole) == "True")
 
 
 def _covariance(packed: Any, n: int) -> FloatArray | None:

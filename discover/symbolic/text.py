@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from discover.kernels import opcodes as oc
+from discover.libraries.termtable import format_number
 from discover.symbolic.digits import round_number, text_number
 
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
 
 __all__ = [
+    "around",
     "coefficient_table",
     "coefficient_unit",
     "equation_lines",
@@ -75,7 +77,7 @@ def equation_lines(model: SymbolicModel, width: int | None = _WIDTH) -> list[str
         lefts[velocity] = lefts.pop(coordinate) + "'"
     indent = max(map(len, lefts.values()), default=0)
     return [
-        _wrapped(f"{left:<{indent}} =", list(_signed_terms(model, i)), width)
+        _wrapped(f"{left:<{indent}} =", list(_signed_terms(model, i)), width, around(model, i))
         for i, left in sorted(lefts.items())
     ]
 
@@ -103,11 +105,25 @@ def _factor(model: SymbolicModel, term: int) -> str:
     return f"({name})" if loose or name.startswith("-") else name
 
 
-def _wrapped(left: str, terms: list[tuple[bool, str]], width: int | None) -> str:
+def around(model: SymbolicModel, target: int) -> tuple[str, str]:
+    """Return what a saturated value has before and after its terms: ``clip(``, ``, -2, 2)``."""
+    if model.saturation is None:
+        return "", ""
+    low, high, whole = model.saturation.limits(target)
+    tail = f", {format_number(low)}, {format_number(high)})"
+    return ("round(clip(", tail + ")") if whole else ("clip(", tail)
+
+
+def _wrapped(
+    left: str, terms: list[tuple[bool, str]], width: int | None, outside: tuple[str, str]
+) -> str:
+    opening, closing = outside
     if not terms:
-        return f"{left}  0"
-    lines = [f"{left} {'-' if terms[0][0] else ' '}{terms[0][1]}"]
-    for negative, text in terms[1:]:
+        return f"{left}  {opening}0{closing}"
+    pieces = [*terms[:-1], (terms[-1][0], terms[-1][1] + closing)]
+    sign = "-" if pieces[0][0] else "" if opening else " "
+    lines = [f"{left} {' ' + opening if opening else ''}{sign}{pieces[0][1]}"]
+    for negative, text in pieces[1:]:
         piece = f" {'-' if negative else '+'} {text}"
         if width is not None and len(lines[-1]) + len(piece) > width:
             lines.append(" " * len(left))
