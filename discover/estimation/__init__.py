@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from discover.estimation.joint import JointEstimate, JointFit, joint_fit_warranted, unexplained
+from discover.estimation.joint import JointEstimate, JointFit
 from discover.estimation.matching import Refinement, refine
+from discover.estimation.warrant import joint_fit_warranted, unexplained
 from discover.estimation.wendy import ReweightedWeakForm
 
 __all__ = [

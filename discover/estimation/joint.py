@@ -16,45 +16,42 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 from discover.estimation.collocation import Grid, Linearized, linearize
-from discover.estimation.marginal import BandedInformation, Sensitivities
-from discover.estimation.search import InformationSearch
+from discover.estimation.gridding import (
+    excess_of,
+    filled_misfit,
+    grid_of,
+    isolated,
+    measured_noise,
+    misfit_of,
+    pieces_of,
+)
+from discover.estimation.marginal import (
+    BandedInformation,
+    Sensitivities,
+    inverse_scaled,
+    solve_scaled,
+)
+from discover.estimation.search import InformationSearch, factors_of, term_penalties
 from discover.estimation.smoothing_start import smoothed_start
-from discover.exceptions import DataError
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
-from discover.problems.scales import noise_level, spread, time_scale
 from discover.regression import Candidate, Estimate
-from discover.typing import BoolArray, FloatArray, IntArray
+from discover.typing import BoolArray, FloatArray
 
-__all__ = [
-    "JointEstimate",
-    "JointFit",
-    "inverse_scaled",
-    "joint_fit_warranted",
-    "term_penalties",
-    "unexplained",
-]
+__all__ = ["JointEstimate", "JointFit"]
 
 _LEVELS = (0.3, 0.1, 0.03)  # defects granted on the way, in steps of the trajectory
 _LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
 _FINEST = 1.0 / 33  # of the sampling interval: the shortest interval of a grid
 _RESOLVED = 0.01  # quadrature error below which a grid is fine enough, in noise
-_ISOLATED, _OUTLYING = 8.0, 5.0  # distances of outliers, from neighbours and from the law
+_OUTLYING = 5.0  # distance of outliers from the law
 _MOST_OUTLIERS = 0.2  # share of the samples
 _PRICES = (1.0, 4.0)  # of a term at the start, in penalties
 _UNKNOWN = 0.2  # level above which the law is not trusted
-_CHANCE = 3.0  # times the variance of the noise: more than the mean of seven squares shows
 _FITS = 1.2  # times the expected cost: a law that fits
 _LOST = 3.0  # times the expected cost: a law for which no grid is refined
 _MOST_ROUNDS = 6  # of selection per level
 _MOST_STEPS = 6  # of Gauss and Newton per round
-_SHORTEST = 8  # samples of a run
-# where the joint fit is chosen by itself
-_LEFT = 3.0  # times the noise of the data: a law that leaves more explains too little
-_NOISY = 1e-3  # noise, relative to the spread
-_DENSE = 20.0  # samples in a period of the fastest state
-_FEWEST_SAMPLES, _MOST_SAMPLES, _MOST_COEFFICIENTS = 200, 200_000, 700
-_LONGEST_GAP = 10.0  # sampling intervals that the law may bridge
 _LEAST_NOISE = 1e-6  # of the spread: the accuracy of the collocation
 
 
@@ -145,7 +142,7 @@ class JointFit(BaseEstimator):
         DataError
             If no run has eight samples.
         """
-        pieces = _pieces(runs)
+        pieces = pieces_of(runs)
         sigma = self._noise(pieces)
         engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
         with engine.progress, ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
@@ -157,82 +154,13 @@ class JointFit(BaseEstimator):
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
         d = pieces[0].n_states
         if self.noise is None:
-            return _noise_level(pieces)
+            return measured_noise(pieces)
         sigma = np.broadcast_to(np.asarray(self.noise, dtype=np.float64), (d,))
         if not (np.isfinite(sigma).all() and (sigma > 0).all()):
             raise ValueError(
                 f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
             )
         return sigma
-
-
-def joint_fit_warranted(runs: Sequence[Trajectory], table: TermTable) -> str | None:
-    """Say why data call for the joint fit, or return None.
-
-    Parameters
-    ----------
-    runs : sequence of Trajectory
-    table : TermTable
-
-    Returns
-    -------
-    str or None
-        None for clean data, for data too few or too coarse to be smoothed, and for libraries
-        so large that the fit would take minutes.
-    """
-    d, n = runs[0].n_states, sum(len(run) for run in runs)
-    if n < _FEWEST_SAMPLES or d * table.n_terms > _MOST_COEFFICIENTS or n > _MOST_SAMPLES:
-        return None
-    pieces = [piece for run in runs for piece in run.segments() if len(piece) >= _SHORTEST]
-    if not pieces:
-        return None
-    sigma, wide = noise_level(pieces), spread(pieces)
-    share = float(np.max(sigma[wide > 0] / wide[wide > 0], initial=0.0))
-    dense = time_scale(pieces, sigma) >= _DENSE * max(pieces, key=len).dt
-    if not (share > _NOISY and dense):
-        return None
-    return f"the noise is about {share:.1g} of the spread"
-
-
-def unexplained(estimate: JointEstimate, runs: Sequence[Trajectory]) -> str | None:
-    """Say that a joint fit's law does not explain the data, or return None.
-
-    Its noise is what the law leaves; that of the data alone, from their highest differences,
-    is an upper estimate.
-    """
-    pieces = [piece for run in runs for piece in run.segments() if len(piece) >= _SHORTEST]
-    left = estimate.measurement_noise
-    if left is None or not pieces:
-        return None
-    worst = float(np.max(left / np.maximum(noise_level(pieces), np.finfo(float).tiny)))
-    return None if worst <= _LEFT else f"its law leaves {worst:.1f} times the noise of the data"
-
-
-def _noise_level(pieces: Sequence[Trajectory]) -> FloatArray:
-    """Estimate the noise of each state from the samples that have it."""
-    levels = []
-    for i in range(pieces[0].n_states):
-        seen = [np.isfinite(run.states[:, i]) for run in pieces]
-        alone = [
-            Trajectory(run.states[rows, i : i + 1], run.times[rows])
-            for run, rows in zip(pieces, seen, strict=True)
-            if rows.any()
-        ]
-        levels.append(noise_level(alone)[0])
-    return np.array(levels)
-
-
-def _pieces(runs: Sequence[Trajectory]) -> list[Trajectory]:
-    """Cut runs at gaps; samples that miss some states stay."""
-    pieces = []
-    for run in runs:
-        cuts = np.flatnonzero(np.diff(run.times) > _LONGEST_GAP * run.dt) + 1
-        edges = [0, *cuts.tolist(), len(run)]
-        stretches = [run.select(slice(a, b)) for a, b in pairwise(edges)]
-        pieces += [s for s in stretches if len(s) >= _SHORTEST]
-    if not pieces:
-        raise DataError(f"JointFit: needs a run of at least {_SHORTEST} samples without a gap.")
-    return pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,9 +202,9 @@ class _Engine:
         self.sigma = np.maximum(sigma, self.least)
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
-        grids = [_grid(run, self.step, include_time) for run in pieces]
-        self.grids = [replace(g, distrusted=_isolated(g.y, self.sigma)) for g in grids]
-        self.factors = _factors(table)
+        grids = [grid_of(run, self.step, include_time) for run in pieces]
+        self.grids = [replace(g, distrusted=isolated(g.y, self.sigma)) for g in grids]
+        self.factors = factors_of(table)
         if penalty is None:
             self.penalty = term_penalties(table, self.d, self.n_samples)
         else:
@@ -386,7 +314,7 @@ class _Engine:
         width = max(int(support.sum(axis=1).max()), 1)
         used = np.concatenate([np.arange(width) < row.sum() for row in support])
         step = np.zeros(len(gradient))
-        step[used] = _solve_scaled(S[np.ix_(used, used)], -gradient[used])
+        step[used] = solve_scaled(S[np.ix_(used, used)], -gradient[used])
         dxi = np.zeros((self.p, self.d))
         for i, row in enumerate(support):
             dxi[row, i] = step[i * width : i * width + row.sum()]
@@ -420,7 +348,7 @@ class _Engine:
         errors = [grid.quadrature_error(run.f) for grid, run in zip(state.grids, runs, strict=True)]
         if level > _UNKNOWN:
             misses = [
-                _excess(_misfit(grid, x), state.sigma)
+                excess_of(misfit_of(grid, x), state.sigma)
                 for x, grid in zip(state.x, state.grids, strict=True)
             ]
             errors = [np.maximum(e, m) for e, m in zip(errors, misses, strict=True)]
@@ -455,7 +383,7 @@ class _Engine:
         slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
         self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
         errors = [
-            grid.quadrature_error(slope) + _excess(_misfit(grid, v), self.sigma)
+            grid.quadrature_error(slope) + excess_of(misfit_of(grid, v), self.sigma)
             for grid, slope, v in zip(self.grids, slopes, x, strict=True)
         ]
         nothing = np.zeros((self.d, self.p), dtype=bool)
@@ -547,7 +475,7 @@ class _Engine:
     def with_trust(self, state: _State) -> _State:
         """Take for outliers what is far from the trajectory, and nothing else."""
         doubts = [
-            np.abs(_filled_misfit(grid, x)) > _OUTLYING * state.sigma
+            np.abs(filled_misfit(grid, x)) > _OUTLYING * state.sigma
             for grid, x in zip(state.grids, state.x, strict=True)
         ]
         if np.mean(np.concatenate(doubts)) > _MOST_OUTLIERS:
@@ -644,113 +572,3 @@ def _back(
     shift = B.applied(step)
     gradient = info.gradient + info.coupling(run.rows, run.J, run.weight, shift)
     return -info.solve(gradient).reshape(run.x.shape)
-
-
-def term_penalties(table: TermTable, d: int, n_samples: int) -> FloatArray:
-    """Return what each term must improve minus twice the log-likelihood by, (d * n_terms,).
-
-    The extended Bayesian criterion among the terms of as many factors or fewer.
-    """
-    factors = _factors(table)
-    rivals = d * np.array([(factors <= max(own, 1)).sum() for own in factors])
-    return np.tile(np.log(n_samples) + 2 * np.log(rivals), d)
-
-
-def _factors(table: TermTable) -> IntArray:
-    """Return how many factors each term is a product of; 0 for the constant."""
-    factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
-    return np.where(np.array(table.names) == "1", 0, factors)
-
-
-def _misfit(grid: Grid, x: FloatArray) -> FloatArray:
-    """Return the trajectory less the measurements; NaN where none counts."""
-    return np.where(grid.measured, x - grid.y, np.nan)
-
-
-def _filled_misfit(grid: Grid, x: FloatArray) -> FloatArray:
-    """Return the trajectory less all measurements, zero where none was made."""
-    return np.where(np.isfinite(grid.y), x - grid.y, 0.0)
-
-
-def _isolated(y: FloatArray, sigma: FloatArray, window: int = 7) -> BoolArray:
-    """Find single samples far from all others around them, shape (n, d).
-
-    Far is eight times the median distance of the neighbours from their median, or of the
-    noise. Samples of a short spike may be among them; they are looked at again when the law is
-    known.
-    """
-    far = np.zeros(y.shape, dtype=bool)
-    for i, column in enumerate(y.T):
-        rows = np.flatnonzero(np.isfinite(column))
-        if len(rows) < window:
-            continue
-        padded = np.pad(column[rows], window // 2, mode="edge")
-        around = np.lib.stride_tricks.sliding_window_view(padded, window)
-        middle = np.median(around, axis=1)
-        reach = np.median(np.abs(around - middle[:, None]), axis=1) / 0.6745
-        distance = np.abs(column[rows] - middle)
-        far[rows, i] = distance > _ISOLATED * np.maximum(reach, sigma[i])
-    return far
-
-
-def _excess(misfit: FloatArray, sigma: FloatArray, window: int = 7) -> FloatArray:
-    """Return by how much a smoothed run misses its data, per interval; 0 if by noise alone."""
-    seen = np.isfinite(misfit)
-    kernel = np.ones(window)
-    out = np.empty((len(misfit) - 1, misfit.shape[1]))
-    for i, (square, here) in enumerate(
-        zip(np.where(seen, misfit, 0.0).T ** 2, seen.T, strict=True)
-    ):
-        count = np.maximum(np.convolve(here, kernel, mode="same"), 1.0)
-        mean = np.convolve(square, kernel, mode="same") / count
-        excess = np.sqrt(np.where(mean > _CHANCE * sigma[i] ** 2, mean, 0.0))
-        out[:, i] = np.maximum(excess[1:], excess[:-1])
-    return out
-
-
-def _solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
-    """Solve with unit diagonal; least squares where terms repeat each other."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
-    G = S * np.outer(scale, scale)
-    try:
-        return np.asarray(scale * np.linalg.solve(G, scale * b))
-    except np.linalg.LinAlgError:
-        return np.asarray(scale * np.linalg.lstsq(G, scale * b)[0])
-
-
-def inverse_scaled(S: FloatArray) -> FloatArray:
-    """Invert with unit diagonal; a pseudo-inverse where terms repeat each other."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
-    inverse = np.linalg.pinv(S * np.outer(scale, scale), hermitian=True)
-    return np.asarray(inverse * np.outer(scale, scale))
-
-
-def _grid(run: Trajectory, step: float, include_time: bool) -> Grid:
-    """Return the grid of a run, with points inside the gaps between its samples."""
-    gaps = np.diff(run.times)
-    extra = np.maximum(np.ceil(gaps / step - 0.5).astype(np.int64) - 1, 0)
-    after = np.repeat(np.arange(len(gaps)), extra)
-    share = np.concatenate([np.arange(1, n + 1) / (n + 1) for n in extra]) if len(after) else 0.0
-    inside = run.times[after] + share * gaps[after]
-    known = _known(run, include_time)
-    between = known[after] + np.reshape(share, (-1, 1)) * np.diff(known, axis=0)[after]
-    return Grid(
-        np.insert(run.times, after + 1, inside),
-        np.insert(known, after + 1, between, axis=0),
-        np.insert(run.states, after + 1, np.nan, axis=0),
-    )
-
-
-def _known(run: Trajectory, include_time: bool) -> FloatArray:
-    """Return controls and time, the inputs of the law that are no unknowns."""
-    parts = [np.empty((len(run), 0))]
-    if run.controls is not None:
-        parts.append(np.column_stack([_filled(run.times, u) for u in run.controls.T]))
-    if include_time:
-        parts.append(run.times[:, None])
-    return np.hstack(parts)
-
-
-def _filled(times: FloatArray, values: FloatArray) -> FloatArray:
-    seen = np.isfinite(values)
-    return np.asarray(np.interp(times, times[seen], values[seen]))

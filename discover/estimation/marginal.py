@@ -10,7 +10,7 @@ from discover.exceptions import NotIdentifiableError
 from discover.kernels import banded as kernel
 from discover.typing import FloatArray, IntArray
 
-__all__ = ["BandedInformation", "Sensitivities"]
+__all__ = ["BandedInformation", "Sensitivities", "inverse_scaled", "solve_scaled"]
 
 _STRETCH = 512  # unknowns that are eliminated at once: what the second cache holds
 
@@ -172,3 +172,20 @@ class BandedInformation:
         out = np.zeros(len(self.gradient))
         kernel.add_gradient(first, J, shift, weight, out)
         return out
+
+
+def solve_scaled(S: FloatArray, b: FloatArray) -> FloatArray:
+    """Solve with unit diagonal; least squares where terms repeat each other."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
+    G = S * np.outer(scale, scale)
+    try:
+        return np.asarray(scale * np.linalg.solve(G, scale * b))
+    except np.linalg.LinAlgError:
+        return np.asarray(scale * np.linalg.lstsq(G, scale * b)[0])
+
+
+def inverse_scaled(S: FloatArray) -> FloatArray:
+    """Invert with unit diagonal; a pseudo-inverse where terms repeat each other."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(S), np.finfo(float).tiny))
+    inverse = np.linalg.pinv(S * np.outer(scale, scale), hermitian=True)
+    return np.asarray(inverse * np.outer(scale, scale))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from discover.kernels import sweeping as kernel
-from discover.typing import BoolArray, FloatArray
+from discover.libraries.termtable import TermTable
+from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["InformationSearch"]
+__all__ = ["InformationSearch", "factors_of", "term_penalties"]
 
 _DEPENDENT = 1e-11  # residual share of a column below which it repeats the others
 
@@ -108,3 +109,19 @@ class InformationSearch:
         ends = [self.improved(candidate, penalty) for candidate in candidates]
         totals = [self.solve(end)[2] + penalty[end].sum() for end in ends]
         return ends[int(np.argmin(totals))]
+
+
+def term_penalties(table: TermTable, d: int, n_samples: int) -> FloatArray:
+    """Return what each term must improve minus twice the log-likelihood by, (d * n_terms,).
+
+    The extended Bayesian criterion among the terms of as many factors or fewer.
+    """
+    factors = factors_of(table)
+    rivals = d * np.array([(factors <= max(own, 1)).sum() for own in factors])
+    return np.tile(np.log(n_samples) + 2 * np.log(rivals), d)
+
+
+def factors_of(table: TermTable) -> IntArray:
+    """Return how many factors each term is a product of; 0 for the constant."""
+    factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
+    return np.where(np.array(table.names) == "1", 0, factors)

@@ -11,8 +11,8 @@ from scipy.sparse import csr_array, diags_array, eye_array, kron
 from sklearn.base import BaseEstimator
 
 from discover.estimation.collocation import law_on
-from discover.estimation.joint import inverse_scaled, term_penalties
-from discover.estimation.search import InformationSearch
+from discover.estimation.marginal import inverse_scaled
+from discover.estimation.search import InformationSearch, term_penalties
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
 from discover.problems import WeakForm
