@@ -11,7 +11,7 @@ __all__ = ["LONG", "NAMES", "Row", "format_table", "measure"]
 
 NAMES = (
     "library", "statistics", "fit", "ensembles", "simulate", "coldstart", "exports",
-    "files", "refine", "streaming", "envs", "assimilation", "controller",
+    "files", "refine", "streaming", "envs", "assimilation", "controller", "surrogate",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = ("chaos", "control", "fishery", "medida", "regression", "twins")

@@ -54,7 +54,6 @@ class _World:
     def move(self, actions: Any) -> tuple[FloatArray, Any, Any]:
         """Step all; return rewards, terminated and truncated."""
         u = np.asarray(actions, dtype=np.float64).reshape(len(self.z), -1)
-        u = self.surrogate.box.saturate(u)
         self.z, self.seen, rewards, ended = self.surrogate.step(self.z, u, self.member)
         self.age += 1
         return rewards, ended, (self.age >= self.horizon) & ~ended

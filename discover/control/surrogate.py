@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from discover.control.compiled import compile_world
 from discover.control.dynamics import LearnedDynamics
 from discover.control.policy import ActionBox
 from discover.kernels import rollouts as kernel
+from discover.kernels.stepping import step
 from discover.libraries.termtable import TermTable
 from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray, FloatArray, IntArray
@@ -130,33 +132,45 @@ class Surrogate:
         ----------
         states : ndarray of shape (n, n_states)
         actions : ndarray of shape (n, n_actions)
-            Saturated.
+            Clipped to their box here; discrete ones go to the nearest level.
         member : ndarray of int, shape (n,)
             Which member moves each; -1 for the median of all.
 
         Returns
         -------
         states, observations, rewards, terminated
+            New arrays, by row.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not match the world, or there is no such member.
         """
-        z = np.ascontiguousarray(states.T, dtype=np.float64)
-        u = np.ascontiguousarray(actions.T, dtype=np.float64)
-        n = z.shape[1]
-        seen = np.empty((len(self.dynamics.coordinates.observation_names), n))
-        verdict, doubt = np.zeros((2, n)), np.zeros(n)
-        which = np.where(member < 0, self.n_members, member).astype(np.int64)
-        kernel.step_states(
-            self._observe, self._change[0], self._change[1], self._with_median,
-            which, self._circles, self._outcome[0], self._outcome[1], self._outcome[2],
-            self._caution, z, u, seen, verdict, doubt,
-        )  # fmt: skip
-        low, high, clip = self._bounds
-        inside = ((seen >= low[:, None]) & (seen <= high[:, None])).all(axis=0)
-        done = ~inside | (verdict[1] > 0) | (doubt > self.limit**2) | ~np.isfinite(z).all(axis=0)
-        gained = np.clip(verdict[0], *clip)
-        rewards = np.where(inside, gained - self.penalty * np.sqrt(doubt), 0.0)
-        return z.T.copy(), seen.T.copy(), rewards, done
+        z, u = np.ascontiguousarray(states, float), np.ascontiguousarray(actions, float)
+        which = np.ascontiguousarray(member, np.int64)
+        n, (n_states, n_actions, n_seen) = len(z), self._widths
+        if z.shape != (n, n_states) or u.shape != (n, n_actions) or which.shape != (n,):
+            raise ValueError(
+                f"Surrogate: step needs states (n, {n_states}), actions (n, {n_actions}) and "
+                f"member (n,); got {z.shape}, {u.shape} and {which.shape}."
+            )
+        after, seen = np.empty((n, n_states)), np.empty((n, n_seen))
+        rewards, ended = np.empty(n), np.empty(n, dtype=np.bool_)
+        code, numbers = self._world
+        if not step(code, numbers, which, z, u, after, seen, rewards, ended):
+            raise ValueError(
+                f"Surrogate: member must be below {self.n_members}, or -1 for the median; "
+                f"got {which.max()}."
+            )
+        return after, seen, rewards, ended
 
     # -- what the kernels read -------------------------------------------------------
+
+    @cached_property
+    def _widths(self) -> tuple[int, int, int]:
+        """Numbers of states, actions and observations."""
+        found = self.dynamics.coordinates
+        return len(found.state_names), len(self.box.names), len(found.observation_names)
 
     @cached_property
     def _observe(self) -> tuple[Any, ...]:
@@ -179,9 +193,15 @@ class Surrogate:
         return _program(table), (indptr, terms.astype(np.int64)), weights
 
     @cached_property
-    def _with_median(self) -> FloatArray:
-        weights = self._change[2]
-        return np.concatenate([weights, np.median(weights, axis=0, keepdims=True)])
+    def _world(self) -> tuple[IntArray, FloatArray]:
+        """All of it for one step; the last set of weights is the median of the members."""
+        program, sums, weights = self._change
+        median = np.median(weights, axis=0, keepdims=True)
+        change = (program, sums, np.concatenate([weights, median]))
+        return compile_world(
+            self._observe, change, self._outcome, self._circles, self._actions, self._bounds,
+            self._caution,
+        )  # fmt: skip
 
     @cached_property
     def _circles(self) -> IntArray:
@@ -213,8 +233,8 @@ class Surrogate:
 
 
 def _program(table: TermTable) -> tuple[Any, ...]:
-    program = np.ascontiguousarray(table.program)
-    return program, table.constants, np.ascontiguousarray(table.outputs)
+    program = np.ascontiguousarray(table.program, dtype=np.int64)
+    return program, table.constants, np.ascontiguousarray(table.outputs, dtype=np.int64)
 
 
 def _dense_sums(n_sums: int, n_terms: int) -> tuple[IntArray, IntArray]:

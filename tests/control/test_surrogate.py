@@ -78,6 +78,35 @@ def test_compiled_closed_loop_equals_steps_of_the_models(pendulum):
         assert run.returns[c, m, s] == pytest.approx(total, rel=1e-7)
 
 
+@pytest.mark.parametrize("n", [1, 200])
+def test_steps_follow_the_member_of_each_row_and_leave_their_input_alone(pendulum, n):
+    surrogate = surrogate_of(pendulum, bounds={"th_dot": (-3.0, 3.0)})
+    dynamics = surrogate.dynamics
+    seen = pendulum.data.states[-n:]
+    z, u = dynamics.coordinates.states(seen), pendulum.data.actions[-n:]
+    which = np.arange(n)[::-1] % 6 - 1  # members of the rows are mixed; -1 is the median
+    kept = z.copy()
+    after, now, rewards, ended = surrogate.step(z, u, which)
+    np.testing.assert_array_equal(z, kept)
+    laws = [*(dynamics.member(k) for k in range(5)), dynamics.model]
+    expected = np.array([laws[m].step(x, u=a) for m, x, a in zip(which, z, u, strict=True)])
+    np.testing.assert_allclose(after, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(now, np.stack([np.cos(after[:, 0]), np.sin(after[:, 0]),
+                                              after[:, 1]], axis=1), atol=1e-14)  # fmt: skip
+    outside = np.abs(after[:, 1]) > 3.0
+    np.testing.assert_array_equal(ended, outside)
+    paid = surrogate.outcome.rhs(now, u=u)[:, 0]
+    np.testing.assert_allclose(rewards, np.where(outside, 0.0, paid), rtol=1e-12, atol=1e-13)
+
+
+def test_steps_refuse_rows_that_do_not_match(pendulum):
+    surrogate = surrogate_of(pendulum)
+    with pytest.raises(ValueError, match=r"states \(n, 2\), actions \(n, 1\)"):
+        surrogate.step(np.zeros((3, 2)), np.zeros((2, 1)), np.zeros(3, dtype=np.int64))
+    with pytest.raises(ValueError, match="member must be below 5"):
+        surrogate.step(np.zeros((1, 2)), np.zeros((1, 1)), np.array([5]))
+
+
 def test_lanes_that_end_early_hand_over_without_mixing_rollouts(pendulum):
     bounded = surrogate_of(pendulum, bounds={"th_dot": (-3.0, 3.0)})
     form = PolicyForm.over(None, pendulum.data.observation_names, pendulum.data.states,
