@@ -11,17 +11,28 @@ from discover.control.reward import RewardLearner, given_outcome
 from discover.control.surrogate import Surrogate
 from discover.control.training import SINDyRL
 from discover.control.transitions import Episode, Transitions
+from discover.control.trust import (
+    DisagreementMap,
+    HorizonErrors,
+    LearningCurve,
+    disagreement_map,
+    horizon_errors,
+    learning_curve,
+)
 
 __all__ = [
     "ActionBox",
     "Agent",
     "CMAAgent",
     "Coordinates",
+    "DisagreementMap",
     "Drift",
     "DynamicsLearner",
     "Episode",
     "HarvestPlanner",
+    "HorizonErrors",
     "LearnedDynamics",
+    "LearningCurve",
     "Plant",
     "PolicyForm",
     "RewardLearner",
@@ -33,5 +44,8 @@ __all__ = [
     "Transitions",
     "act",
     "detect_coordinates",
+    "disagreement_map",
     "given_outcome",
+    "horizon_errors",
+    "learning_curve",
 ]

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 import discover
+from discover.control import SINDyRL, learning_curve
 from discover.exceptions import DataError
 from discover.medida import ModelErrorDiscovery
 from discover.observations import Trajectory, as_trajectories
 from discover.reports.contents import Contents
+from discover.reports.control_page import render_control
 from discover.reports.error_page import render_error
 from discover.reports.error_verdict import judge_error
 from discover.reports.markup import GENERATOR
@@ -48,16 +50,17 @@ def report(
 
     Parameters
     ----------
-    found : fitted SINDy, DiscreteSINDy or ModelErrorDiscovery, or SymbolicModel
+    found : fitted SINDy, DiscreteSINDy, ModelErrorDiscovery or SINDyRL, or SymbolicModel
     path : str or Path
         The folder. It is written beside its place and moved there when it is complete; an
         earlier report, or an empty folder, is replaced, anything else is refused.
     data : list of Trajectory, table or array
-        What the law was fitted to. Not needed for a ModelErrorDiscovery.
+        What the law was fitted to. Not needed for a ModelErrorDiscovery or a SINDyRL.
     holdout : list of Trajectory, table, array, or Field, optional
         What it is judged by; see :func:`discover.hold_out`. Without it the law is judged by
         `data`, and the page says so. For a ModelErrorDiscovery a complete record to forecast;
-        by default the series it was fitted to.
+        by default the series it was fitted to. For a SINDyRL the
+        :class:`~discover.control.Transitions` of fresh episodes.
     t, u : optional
         Times and controls of `data`, as for :meth:`discover.SINDy.fit`; for a
         ModelErrorDiscovery they are those of `holdout`.
@@ -78,7 +81,8 @@ def report(
         ``coefficients.csv``, ``verdict.json`` and ``forecast.png``, ``residuals.png``,
         ``phase.png``, ``path.png`` where there is something to show; of a
         ModelErrorDiscovery ``model.json`` is the error, and with it come ``repaired.json``
-        (where the solver is a law), ``rivals.csv`` and ``forecast.csv``.
+        (where the solver is a law), ``rivals.csv`` and ``forecast.csv``; of a SINDyRL the page,
+        ``model.json``, ``reward.json``, ``policy.json`` and ``learning.csv``.
 
     Raises
     ------
@@ -92,6 +96,8 @@ def report(
     facts = _facts(command, date, sources)
     if isinstance(found, ModelErrorDiscovery):
         return _report_error(found, path, (holdout, t, u), title, facts)
+    if isinstance(found, SINDyRL):
+        return _report_control(found, path, holdout, title, facts)
     if data is None:
         raise DataError("report: data must be what the law was fitted to; got None.")
     train = _runs(found, data, t, u)
@@ -143,6 +149,21 @@ def _report_error(
         found.identifiability_.table().to_csv(folder / "rivals.csv", index=False)
         if compared is not None:
             compared.table().to_csv(folder / "forecast.csv", index=False)
+    return path
+
+
+def _report_control(
+    found: SINDyRL, path: Path, fresh: Any, title: str | None, facts: list[tuple[str, str]]
+) -> Path:
+    if not hasattr(found, "policy_"):
+        raise DataError("report: found must be a SINDyRL that has learned; call learn first.")
+    page = render_control(found, fresh, title or "A policy from few real steps", facts)
+    with _replaced(path) as folder:
+        found.dynamics_.save(folder / "model.json")
+        found.reward_.save(folder / "reward.json")
+        found.policy_.save(folder / "policy.json")
+        learning_curve(found).table().to_csv(folder / "learning.csv", index=False)
+        (folder / _PAGE).write_text(page, encoding="utf-8")
     return path
 
 
