@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from discover.cli.app import app, examples, one_thread
+
+if TYPE_CHECKING:
+    from discover.control import Tracker
 
 
 @app.command(
@@ -36,6 +39,11 @@ def train(
         Path | None, typer.Option(metavar="FOLDER", help="By default runs/ENV-SEED.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="tensorboard or wandb, as it goes.")
+    ] = None,
+    video: Annotated[bool, typer.Option("--video", help="Film the policy: policy.gif.")] = False,
+    page: Annotated[bool, typer.Option("--report", help="Write a page to report/.")] = False,
 ) -> None:
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
@@ -49,7 +57,12 @@ def train(
         env, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
         observation_names=names.split(",") if names else None,
     )  # fmt: skip
-    found = learner.learn(real_steps=real_steps, seed=seed, out=folder, resume=resume)
+    tracker = _tracker(track, folder, {"env": env, "agent": agent, "seed": seed})
+    try:
+        found = learner.learn(real_steps, seed, folder, resume, tracker)
+    finally:
+        if tracker is not None:
+            tracker.close()
     for turn in found.rounds_:
         whole = "whole episode" if turn.complete else "cut short"
         typer.echo(
@@ -57,6 +70,26 @@ def train(
             f"{turn.real_return:.4g} in the real world ({whole})"
         )
     typer.echo(f"{folder}: model.json, reward.json, policy.json, metrics.csv, config.json")
+    if page:
+        from discover.reports import report
+
+        typer.echo(f"{report(found, folder / 'report', title=env) / 'report.html'}")
+    if video:
+        from discover.control import film
+
+        earned = film(found.policy_, env, folder / "policy.gif", seed=1_000_000 + seed)
+        typer.echo(f"{folder / 'policy.gif'}: a fresh episode that earned {earned:.5g}")
+
+
+def _tracker(name: str | None, folder: Path, config: dict[str, Any]) -> Tracker | None:
+    from discover.control import make_tracker
+
+    if name is None:
+        return None
+    try:
+        return make_tracker(name, folder, folder.name, config)
+    except (ValueError, ImportError) as error:
+        raise typer.BadParameter(str(error), param_hint="--track") from None
 
 
 def _read_bounds(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:

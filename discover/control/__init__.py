@@ -4,11 +4,13 @@ from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.coordinates import Coordinates, Drift, detect_coordinates
 from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
+from discover.control.film import film
 from discover.control.harvest import HarvestPlanner
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
 from discover.control.reward import RewardLearner, given_outcome
 from discover.control.surrogate import Surrogate
+from discover.control.tracking import TensorBoardTracker, Tracker, WandbTracker, make_tracker
 from discover.control.training import SINDyRL
 from discover.control.transitions import Episode, Transitions
 from discover.control.trust import (
@@ -41,11 +43,16 @@ __all__ = [
     "Surrogate",
     "SurrogateEnv",
     "SurrogateVectorEnv",
+    "TensorBoardTracker",
+    "Tracker",
     "Transitions",
+    "WandbTracker",
     "act",
     "detect_coordinates",
     "disagreement_map",
+    "film",
     "given_outcome",
     "horizon_errors",
     "learning_curve",
+    "make_tracker",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from discover.control.plant import Plant
 from discover.control.policy import PolicyForm, act
 from discover.control.reward import RewardLearner, given_outcome
 from discover.control.surrogate import Surrogate
+from discover.control.tracking import Tracker
 from discover.files import write_text
 from discover.libraries import FeatureLibrary
 from discover.symbolic import SymbolicModel
@@ -134,6 +135,7 @@ class SINDyRL:
         seed: int = 0,
         out: str | Path | None = None,
         resume: bool = False,
+        track: Tracker | None = None,
     ) -> Self:
         """Learn until the budget is spent or a whole real episode reaches the target.
 
@@ -146,6 +148,8 @@ class SINDyRL:
             Folder for config, metrics, models and a checkpoint, written after every round.
         resume : bool, default=False
             Go on from the checkpoint in `out`; the result is that of a run without a break.
+        track : Tracker, optional
+            Takes the numbers of every round as it ends.
 
         Returns
         -------
@@ -168,6 +172,8 @@ class SINDyRL:
                 if not hasattr(self, "policy_"):
                     raise
                 return self  # its files are those of the last whole round
+            if track is not None:
+                track.log(plant.steps, _numbers(self.rounds_[-1]))
             if out is not None:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
@@ -370,7 +376,7 @@ class SINDyRL:
     # -- what is left behind ----------------------------------------------------------
 
     def save(self, folder: Path) -> Path:
-        """Write config.json, metrics.csv, the models and checkpoint.npz."""
+        """Write config.json, metrics (csv and jsonl), the models and checkpoint.npz."""
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             key: value if isinstance(value, int | float | str | None) else repr(value)
@@ -382,6 +388,8 @@ class SINDyRL:
         lines = [",".join(columns)]
         lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
         write_text(folder / "metrics.csv", "\n".join(lines) + "\n")
+        objects = [json.dumps(asdict(r)) for r in self.rounds_]
+        write_text(folder / "metrics.jsonl", "".join(f"{one}\n" for one in objects))
         state = Checkpoint(
             self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
             self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),
@@ -393,6 +401,12 @@ class SINDyRL:
         if hasattr(self, "policy_"):
             self.policy_.save(folder / "policy.json")
         return folder
+
+
+def _numbers(turn: Round) -> dict[str, float]:
+    """Return what is tracked of a round; its return only if the episode was whole."""
+    values = {"promised": turn.surrogate_score, "terms": float(turn.terms)}
+    return values | ({"earned": turn.real_return} if turn.complete else {})
 
 
 def _nearly(target: float) -> float:

@@ -95,7 +95,8 @@ def test_surrogate_environments_keep_gymnasiums_contract_and_agree(learned):
 def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, capsys):
     folder = learned[0].save(tmp_path / "run")
     assert {p.name for p in folder.iterdir()} == {
-        "checkpoint.npz", "config.json", "metrics.csv", "model.json", "reward.json", "policy.json",
+        "checkpoint.npz", "config.json", "metrics.csv", "metrics.jsonl",
+        "model.json", "reward.json", "policy.json",
     }  # fmt: skip
     policy = SymbolicModel.load(folder / "policy.json")
     arguments = ["--env", "Pendulum-v1", "--episodes", "2", "--seed", "5"]
