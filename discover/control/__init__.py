@@ -6,10 +6,13 @@ from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
 from discover.control.film import film
 from discover.control.harvest import HarvestPlanner
+from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
-from discover.control.reward import RewardLearner, given_outcome
+from discover.control.reward import RewardLearner
+from discover.control.stops import Stops, detect_stops
 from discover.control.surrogate import Surrogate
+from discover.control.termination import learn_termination
 from discover.control.tracking import TensorBoardTracker, Tracker, WandbTracker, make_tracker
 from discover.control.training import SINDyRL
 from discover.control.transitions import Episode, Transitions
@@ -40,6 +43,7 @@ __all__ = [
     "RewardLearner",
     "SINDyRL",
     "Search",
+    "Stops",
     "Surrogate",
     "SurrogateEnv",
     "SurrogateVectorEnv",
@@ -49,10 +53,12 @@ __all__ = [
     "WandbTracker",
     "act",
     "detect_coordinates",
+    "detect_stops",
     "disagreement_map",
     "film",
     "given_outcome",
     "horizon_errors",
+    "learn_termination",
     "learning_curve",
     "make_tracker",
 ]

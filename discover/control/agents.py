@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from discover.control.policy import PolicyForm
+from discover.control.starts import StartSampler, spread_starts
 from discover.control.surrogate import Surrogate
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["Agent", "CMAAgent", "Search", "StartSampler"]
-
-#: Draws observations from which episodes begin: ``(rng, n) -> (n, n_observations)``.
-StartSampler = Callable[[np.random.Generator, int], FloatArray]
+__all__ = ["Agent", "CMAAgent", "Search"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,15 +145,19 @@ class CMAAgent:
         steps = 0
         for _ in range(self.generations):
             points = np.array([optimizer.ask() for _ in range(self.population)])
-            scores, taken = self._scores(surrogate, form, points, starts(rng, self.n_starts),
-                                         horizon)  # fmt: skip
+            begins = spread_starts(starts, rng, self.n_starts)
+            scores, taken = self._scores(surrogate, form, points, begins, horizon)
             steps += taken
             optimizer.tell(list(zip(points, -scores, strict=True)))
             if optimizer.should_stop():
                 break
         center = np.asarray(optimizer.mean)
         score, taken = self._scores(
-            surrogate, form, center[None], starts(rng, max(8, self.n_starts)), horizon
+            surrogate,
+            form,
+            center[None],
+            spread_starts(starts, rng, max(8, self.n_starts)),
+            horizon,
         )
         return Search(form.model(center), center, float(score[0]), steps + taken)
 

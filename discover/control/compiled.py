@@ -25,6 +25,7 @@ def compile_world(
     box: tuple[FloatArray, FloatArray, IntArray],
     bounds: tuple[FloatArray, FloatArray, FloatArray],
     caution: tuple[FloatArray, FloatArray, float, float],
+    stops: tuple[FloatArray, FloatArray, IntArray],
 ) -> tuple[IntArray, FloatArray]:
     """Return ``(code, numbers)`` as :mod:`discover.kernels.stepping` reads them.
 
@@ -38,17 +39,19 @@ def compile_world(
         Of the actions.
     bounds : (low, high, clip)
     caution : (deviations, scale, penalty, limit)
+    stops : (low, high, halted)
+        Of the states.
     """
     (indptr, terms), weights = change[1], change[2]
     sets, set_terms, set_weights = _without_zeros(indptr, terms, weights)
     integers = [
         observe[0], observe[2], change[0][0], change[0][2], sets, set_terms, indptr, terms,
-        circles, outcome[0][0], outcome[0][2], *outcome[1], box[2],
+        circles, outcome[0][0], outcome[0][2], *outcome[1], box[2], stops[2],
     ]  # fmt: skip
     deviations, scale, penalty, limit = caution
     floats = [
         observe[1], change[0][1], set_weights, outcome[0][1], outcome[2], box[0], box[1], *bounds,
-        deviations, np.concatenate([[penalty, limit], scale]),
+        deviations, np.concatenate([[penalty, limit], scale]), stops[0], stops[1],
     ]  # fmt: skip
     places, numbers = _joined(floats, np.float64, 0)
     begins, code = _joined([*integers, places], np.int64, len(integers) + 2)

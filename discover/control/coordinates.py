@@ -12,7 +12,7 @@ from discover.control.transitions import Transitions
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.typing import FloatArray
 
-__all__ = ["Coordinates", "Drift", "detect_coordinates", "observed_coordinates"]
+__all__ = ["Coordinates", "Drift", "circle_pairs", "detect_coordinates", "observed_coordinates"]
 
 _ON_CIRCLE = 0.05  # rms of c^2 + s^2 - 1 up to which a pair is cosine and sine
 _KINEMATIC = 0.99  # share of a position's motion that its velocity must explain
@@ -83,7 +83,7 @@ def observed_coordinates(names: Sequence[str], data: Transitions) -> Coordinates
     """Take the observations themselves as states; circles among them are kept by projection."""
     n = tuple(names)
     every = tuple((i, i) for i in range(len(n)))
-    return Coordinates(n, n, (), every, (), tuple(_circles(data)))
+    return Coordinates(n, n, (), every, (), tuple(circle_pairs(data)))
 
 
 def detect_coordinates(data: Transitions) -> Coordinates:
@@ -97,7 +97,7 @@ def detect_coordinates(data: Transitions) -> Coordinates:
     decided by the smallest residual of single steps.
     """
     names = tuple(data.observation_names)
-    pairs = _circles(data)
+    pairs = circle_pairs(data)
     state_names, circles, plain = list[str](), [], []
     for j, name in enumerate(names):
         pair = next((p for p in pairs if j in p), None)
@@ -116,7 +116,8 @@ def _angle_name(cosine: str) -> str:
     return cosine.removeprefix("cos_") if cosine.startswith("cos_") else f"angle_{cosine}"
 
 
-def _circles(data: Transitions) -> list[tuple[int, int]]:
+def circle_pairs(data: Transitions) -> list[tuple[int, int]]:
+    """Return the observations that are cosine and sine of one angle."""
     seen = np.concatenate([data.states, data.next_states])
     found, used = [], set[int]()
     for c, s in combinations(range(seen.shape[1]), 2):

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from discover.control.candidates import automatic_library
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
+from discover.control.stops import Stops, detect_stops
 from discover.control.transitions import Transitions
 from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary
@@ -19,7 +20,7 @@ from discover.problems.base import DesignRows, Problem
 from discover.regression import STLSQ, EnsembleRegressor
 from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
-from discover.typing import FloatArray
+from discover.typing import BoolArray, FloatArray
 
 __all__ = ["DynamicsLearner", "LearnedDynamics"]
 
@@ -41,6 +42,8 @@ class LearnedDynamics:
         Steps that the fit used.
     scale : ndarray of shape (n_states,)
         Root-mean-square of the increments.
+    stops : Stops, optional
+        Limits at which states are cut off; by default none.
     """
 
     model: SymbolicModel
@@ -48,6 +51,7 @@ class LearnedDynamics:
     coordinates: Coordinates
     n_rows: int
     scale: FloatArray
+    stops: Stops | None = None
 
     def member(self, k: int) -> SymbolicModel:
         """Return one member as a model of its own."""
@@ -124,7 +128,8 @@ class DynamicsLearner(BaseEstimator):
             found = detect_coordinates(data)
         library = automatic_library(found, data) if self.library is None else clone(self.library)
         table, velocities = _drifted(library, found, tuple(data.action_names))
-        inside = _inside(data, self.bounds)
+        stops = detect_stops(found, data)
+        inside = _inside(data, self.bounds) & ~stops.reached(found.states(data.next_states))
         before = found.states(data.states)[inside]
         change = found.increments(before, found.states(data.next_states)[inside])
         kept = [i for i in range(len(found.state_names)) if i not in velocities]
@@ -137,7 +142,7 @@ class DynamicsLearner(BaseEstimator):
         )
         size = np.sqrt(np.mean(change**2, axis=0))
         scale = np.where(size > 0, size, 1.0)
-        return LearnedDynamics(model, members, found, int(inside.sum()), scale)
+        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops)
 
     def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
         problem = Problem(
@@ -157,7 +162,7 @@ class DynamicsLearner(BaseEstimator):
         return found.members
 
 
-def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None) -> FloatArray:
+def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None) -> BoolArray:
     inside = np.ones(len(data), dtype=bool)
     for name, (low, high) in (bounds or {}).items():
         j = list(data.observation_names).index(name)

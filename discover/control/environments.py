@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from discover.control.agents import StartSampler
+from discover.control.starts import StartSampler
 from discover.control.surrogate import Surrogate
 from discover.typing import FloatArray, IntArray
 

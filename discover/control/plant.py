@@ -55,7 +55,8 @@ class Plant:
                 f"Plant: observation_names must have {n} names, one per observation; got {names}."
             )
         self.box = _action_box(self.env.action_space, getattr(world, "actions", None))
-        self.data = Transitions(names, self.box.names)
+        limits = (np.asarray(space.low, np.float64), np.asarray(space.high, np.float64))
+        self.data = Transitions(names, self.box.names, limits=limits)
         limit = getattr(self.env.spec, "max_episode_steps", None)
         self.horizon = int(horizon or limit or 1000)
         self.seed, self.resets = seed, 0

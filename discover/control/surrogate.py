@@ -11,10 +11,12 @@ import numpy as np
 
 from discover.control.compiled import compile_world
 from discover.control.dynamics import LearnedDynamics
+from discover.control.outcome import before
 from discover.control.policy import ActionBox
+from discover.control.stops import Stops
 from discover.kernels import rollouts as kernel
 from discover.kernels.stepping import step
-from discover.libraries.termtable import TermTable
+from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray, FloatArray, IntArray
 
@@ -50,8 +52,9 @@ class Surrogate:
     ----------
     dynamics : LearnedDynamics
     outcome : SymbolicModel
-        Kind "direct" over next observations and actions, with target ``reward`` and,
-        optionally, ``terminal`` (above 0: the world ends).
+        Kind "direct" over next observations, actions and earlier observations (see
+        :func:`discover.control.outcome.before`), with target ``reward`` and, optionally,
+        ``terminal`` (above 0: the world ends).
     box : ActionBox
     bounds : mapping of str to (low, high), optional
         Box of observations; leaving it ends an episode.
@@ -113,7 +116,7 @@ class Surrogate:
         kernel.rollouts(
             self._observe, _program(table), sums,
             np.ascontiguousarray(coefficients.reshape(n_candidates, -1)), self._actions,
-            self._change[0], self._change[1], self._change[2], self._circles,
+            self._change[0], self._change[1], self._change[2], self._circles, self._stops,
             self._outcome[0], self._outcome[1], self._outcome[2], self._bounds, self._caution,
             jobs, np.ascontiguousarray(z0[index[2]]), horizon, returns, lengths, kept,
         )  # fmt: skip
@@ -200,7 +203,7 @@ class Surrogate:
         change = (program, sums, np.concatenate([weights, median]))
         return compile_world(
             self._observe, change, self._outcome, self._circles, self._actions, self._bounds,
-            self._caution,
+            self._caution, self._stops,
         )  # fmt: skip
 
     @cached_property
@@ -208,12 +211,24 @@ class Surrogate:
         return np.array(self.dynamics.coordinates.projected, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
+    def _stops(self) -> tuple[Any, ...]:
+        n_states = len(self.dynamics.coordinates.state_names)
+        stops = self.dynamics.stops or Stops.none(n_states)
+        return stops.low, stops.high, stops.halted
+
+    @cached_property
     def _outcome(self) -> tuple[Any, ...]:
+        """Program, sums and weights of the outcome, over all that the kernels give it."""
         model = self.outcome.pruned()
+        seen = self.dynamics.coordinates.observation_names
+        builder = TermTableBuilder((*seen, *self.box.names, *map(before, seen)))
+        slots = builder.copy(model.table, model.table.outputs.tolist())
+        table = builder.table(slots)
+        place = np.array([table.outputs.tolist().index(slot) for slot in slots], dtype=np.int64)
         targets, terms = np.nonzero(model.coefficients)
         indptr = np.searchsorted(targets, np.arange(3)).astype(np.int64)
         weights = np.ascontiguousarray(model.coefficients[targets, terms])
-        return _program(model.table), (indptr, terms.astype(np.int64)), weights
+        return _program(table), (indptr, place[terms]), weights
 
     @cached_property
     def _bounds(self) -> tuple[FloatArray, FloatArray, FloatArray]:

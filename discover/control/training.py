@@ -18,10 +18,14 @@ from discover.control.checkpoint import (
     write_checkpoint,
 )
 from discover.control.dynamics import DynamicsLearner
+from discover.control.expectation import Expectation
+from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import PolicyForm, act
-from discover.control.reward import RewardLearner, given_outcome
+from discover.control.reward import RewardLearner
+from discover.control.starts import spread_starts
 from discover.control.surrogate import Surrogate
+from discover.control.termination import learn_termination
 from discover.control.tracking import Tracker
 from discover.files import write_text
 from discover.libraries import FeatureLibrary
@@ -33,14 +37,32 @@ __all__ = ["Round", "SINDyRL", "score_policy"]
 _AGENTS = {"cma": CMAAgent}
 _JUDGED_STARTS = 32
 _MOST_POLISHES = 3
+_KEPT = 0.1  # relative error up to which a promise is kept
 
 
 @dataclass(frozen=True)
 class Round:
-    """One turn of the loop: what was searched, and what it earned in the real world."""
+    """One turn of the loop: what was searched, what it promised and earned in the real world.
+
+    Parameters
+    ----------
+    real_steps : int
+        All that were taken so far.
+    surrogate_score : float
+        Of the search.
+    promised : float
+        Return that the members predict for the real episode, from its start, on average.
+    real_return : float
+    complete : bool
+        Whether the episode ran to its end.
+    surrogate_steps : int
+    terms : int
+        Of the dynamics.
+    """
 
     real_steps: int
     surrogate_score: float
+    promised: float
     real_return: float
     complete: bool
     surrogate_steps: int
@@ -56,9 +78,11 @@ class SINDyRL:
         The real world; an id is made by gymnasium ("package:id" imports the package first).
     agent : {"cma"} or Agent, default="cma"
     reward : str, SymbolicModel or None
-        Expression over next observations and actions; None to learn it.
+        Expression over next observations, actions, and, as ``x_before``, the observations
+        before the step; None to learn it.
     terminal : str, optional
-        Expression that is above 0 where the world ends.
+        Expression that is above 0 where the world ends; by default it is learned from the
+        steps that ended the world, once there are any.
     dynamics : DynamicsLearner, optional
     reward_learner : RewardLearner, optional
     policy_library : FeatureLibrary, optional
@@ -156,7 +180,7 @@ class SINDyRL:
         self
         """
         self._begin(seed)
-        plant, rng = self.plant_, self._rng
+        plant = self.plant_
         if resume:
             self._restore(read_checkpoint(Path("." if out is None else out)))
         else:
@@ -167,7 +191,7 @@ class SINDyRL:
                 if plant.steps >= real_steps:
                     self._keep(search, -np.inf)
                     break
-                done = self._try(search, surrogate, real_steps, rng)
+                done = self._try(search, surrogate, real_steps)
             except KeyboardInterrupt:  # the best so far is what was asked for
                 if not hasattr(self, "policy_"):
                     raise
@@ -178,7 +202,7 @@ class SINDyRL:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
                 break
-        if self.real_return_ >= (np.inf if self._target is None else self._target):
+        if self._is_trusted():
             self._polish()
         if out is not None:
             self.save(Path(out))
@@ -240,24 +264,35 @@ class SINDyRL:
             assert self._form is not None
             self.policy_, self.real_return_ = self._form.model(self._kept), state.best
 
+    def _is_trusted(self) -> bool:
+        """Return whether the last real episode went as the surrogate had promised."""
+        if not self.rounds_:
+            return True
+        last = self.rounds_[-1]
+        apart = abs(last.real_return - last.promised)
+        return last.complete and apart <= _KEPT * max(abs(last.promised), abs(last.real_return))
+
     def _polish(self) -> None:
         """Refit to all steps, search on from the best policy, and keep the safest.
 
-        Policies are compared by their worst return over all members and many starts: one
-        that a real episode liked may still fail from the next start.
+        Policies are compared over all members and many starts, by half the mean of the
+        starts and half the worst: one that a real episode liked may still fail from the
+        next start. One search without a warm start is among them.
         """
         form, candidates = self._form, [(self.policy_, self._kept)]
         assert form is not None
-        for _ in range(_MOST_POLISHES):
+        for attempt in range(_MOST_POLISHES):
+            self._warm = None if attempt == 1 else self._warm
             search, surrogate = self._search()
             candidates.append((search.policy, search.weights))
-            starts = self._sample_starts(self._rng, _JUDGED_STARTS)
+            starts = spread_starts(self._sample_starts, self._rng, _JUDGED_STARTS)
             every = form.coefficients(np.array([weights for _, weights in candidates]))
             run = surrogate.rollouts(form.table, every, starts, self.plant_.horizon)
-            worst = run.returns.reshape(len(candidates), -1).min(axis=1)
-            best = int(np.argmax(worst))
+            safe = run.returns.min(axis=1)
+            worst = safe.min(axis=1)
+            best = int(np.argmax(safe.mean(axis=1) + worst))
             self.policy_, self._warm = candidates[best]
-            if self._target is None or worst[best] >= self._target:
+            if self._target is not None and worst[best] >= self._target:
                 break
 
     def _search(self) -> tuple[Search, Surrogate]:
@@ -291,9 +326,10 @@ class SINDyRL:
         learned = learner.fit(plant.data)
         names = plant.data.observation_names
         if isinstance(self.reward, str):
-            outcome = given_outcome(self.reward, names, plant.box.names, self.terminal)
+            end = learn_termination(plant.data) if self.terminal is None else self.terminal
+            outcome = given_outcome(self.reward, names, plant.box.names, end)
         elif self.reward is None:
-            outcome = (self.reward_learner or RewardLearner()).fit(plant.data)
+            outcome = (self.reward_learner or RewardLearner()).fit(plant.data, self.terminal)
         else:
             outcome = self.reward
         surrogate = Surrogate(
@@ -326,31 +362,26 @@ class SINDyRL:
         width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
         return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
 
-    def _try(
-        self, search: Search, surrogate: Surrogate, budget: int, rng: np.random.Generator
-    ) -> bool:
+    def _try(self, search: Search, surrogate: Surrogate, budget: int) -> bool:
         """Try a policy in the real world; return whether it reached the target."""
         plant, form = self.plant_, self._form
         assert form is not None
-        starts = self._sample_starts(rng, 4)
-        predicted = surrogate.rollouts(
-            form.table, form.coefficients(search.weights[None]), starts, plant.horizon, trace=True
-        )
-        assert predicted.trace is not None
-        earned = np.cumsum(predicted.trace[0], axis=-1).reshape(-1, plant.horizon)
-        worst, mean = earned.min(axis=0), earned.mean(axis=0)
-        lag = max(1, int(self.patience * plant.horizon))
-        margin = 0.05 * max(float(np.ptp(mean)), 1e-12)
+        promised = list[Expectation]()
 
-        def give_up(k: int, total: float) -> bool:
-            return k > lag and total < worst[k - 1 - lag : k].min() - margin
+        def policy(seen: FloatArray) -> FloatArray:
+            if not promised:
+                lag = max(1, int(self.patience * plant.horizon))
+                promised.append(
+                    Expectation(surrogate, form, search.weights, seen, plant.horizon, lag)
+                )
+            return act(search.policy, seen, plant.box)
 
         good = self._target is None or search.score >= _nearly(self._target)
         most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
         most = min(most, budget - plant.steps)
         episode = plant.run(
-            lambda seen: act(search.policy, seen, plant.box), most,
-            bounds=self.bounds, give_up=give_up,
+            policy, most, bounds=self.bounds,
+            give_up=lambda steps, total: promised[0].is_missed(steps, total),
         )  # fmt: skip
         total = float(episode.rewards.sum())
         complete = len(episode) >= plant.horizon or episode.terminated
@@ -358,6 +389,7 @@ class SINDyRL:
             Round(
                 plant.steps,
                 search.score,
+                float(promised[0].mean[len(episode) - 1]),
                 total,
                 complete,
                 search.surrogate_steps,

@@ -45,11 +45,14 @@ class Transitions:
     ----------
     observation_names, action_names : sequence of str
     episodes : list of Episode
+    limits : (ndarray, ndarray), optional
+        Lowest and highest observation that the environment declares, (n_observations,) each.
     """
 
     observation_names: Sequence[str]
     action_names: Sequence[str]
     episodes: list[Episode] = field(default_factory=list)
+    limits: tuple[FloatArray, FloatArray] | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.episodes))

@@ -5,7 +5,7 @@ A loop is four programs that feed each other, all evaluated on a tile of lanes a
     observations = observe(state)               terms of the state
     action       = clip(policy(observations))   weights of each candidate
     state        = state + change(state, action)   weights of each ensemble member
-    reward, end  = outcome(next observations, action)
+    reward, end  = outcome(next observations, action, observations)
 
 Every lane is one rollout. A lane whose rollout is over takes the next one, so that no
 lane idles and the cost of reading an instruction is shared by the whole tile.
@@ -174,6 +174,25 @@ def advance(change, sums, weights, circles, z, u, v, out, start, stop):
 
 
 @njit(cache=True, error_model="numpy")
+def stop_states(stops, z, start, stop):
+    """Hold states at their stops, and halt the velocities of those that are there."""
+    low, high, halted = stops
+    for i in range(low.shape[0]):
+        lo, hi, v = low[i], high[i], halted[i]
+        if not (lo > -np.inf or hi < np.inf):
+            continue
+        for r in range(start, stop):
+            if lo < z[i, r] < hi:
+                continue
+            if v >= 0:
+                z[v, r] = 0.0
+            if z[i, r] <= lo:
+                z[i, r] = lo
+            elif z[i, r] >= hi:
+                z[i, r] = hi
+
+
+@njit(cache=True, error_model="numpy")
 def spread(sums, deviations, outputs, v, scale, start, stop, out):
     """Return per lane the ensemble's variance of the change, over `scale` squared and states.
 
@@ -208,14 +227,19 @@ def look(observe, z, v, seen, start, stop):
 
 
 @njit(cache=True, error_model="numpy")
-def judge(outcome, sums, weights, seen, u, v, out, start, stop):
-    """Write reward and end (above 0) of some lanes into ``out (2, n_lanes)``."""
+def judge(outcome, sums, weights, seen, u, before, v, out, start, stop):
+    """Write reward and end (above 0) of some lanes into ``out (2, n_lanes)``.
+
+    Inputs of the program are the observations `seen` after the step, the actions, and the
+    first rows of `before`: the observations before the step.
+    """
     program, _, outputs = outcome
     indptr, terms = sums
     n_o, n_u = seen.shape[0], u.shape[0]
     copy_rows(seen, start, stop, 0, v)
     copy_rows(u, start, stop, n_o, v)
-    run_program(program, n_o + n_u, v, start, stop)
+    copy_rows(before[:n_o], start, stop, n_o + n_u, v)
+    run_program(program, 2 * n_o + n_u, v, start, stop)
     sum_terms(indptr, terms, outputs, weights, v, start, stop, out)
 
 
@@ -233,7 +257,7 @@ def is_outside(low, high, seen, z, r):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def rollouts(
-    observe, policy, policy_sums, candidates, actions, change, change_sums, members, circles,
+    observe, policy, policy_sums, candidates, actions, change, change_sums, members, circles, stops,
     outcome, outcome_sums, outcome_weights, bounds, caution, jobs, starts, horizon,
     returns, lengths, trace,
 ):  # fmt: skip
@@ -248,6 +272,8 @@ def rollouts(
     members : ndarray of shape (n_members, n_change_entries)
     circles : ndarray of int, shape (n_circles, 2)
         States that are cosine and sine of an angle.
+    stops : (low, high, halted), each of shape (n_states,)
+        See :func:`stop_states`.
     outcome_weights : ndarray of shape (n_outcome_entries,)
     bounds : (low, high, clip)
         Leaving low or high (n_observations,) ends a rollout, without the reward of that
@@ -273,11 +299,11 @@ def rollouts(
     v_see = np.empty((n_z + observe[0].shape[0], lanes))
     v_act = np.empty((n_o + policy[0].shape[0], lanes))
     v_move = np.empty((n_z + n_u + change[0].shape[0], lanes))
-    v_judge = np.empty((n_o + n_u + outcome[0].shape[0], lanes))
+    v_judge = np.empty((2 * n_o + n_u + outcome[0].shape[0], lanes))
     fill_constants(observe[0], observe[1], n_z, v_see)
     fill_constants(policy[0], policy[1], n_o, v_act)
     fill_constants(change[0], change[1], n_z + n_u, v_move)
-    fill_constants(outcome[0], outcome[1], n_o + n_u, v_judge)
+    fill_constants(outcome[0], outcome[1], 2 * n_o + n_u, v_judge)
     z, seen, u = np.empty((n_z, lanes)), np.empty((n_o, lanes)), np.empty((n_u, lanes))
     moved, verdict, doubt = np.empty((n_z, lanes)), np.empty((2, lanes)), np.zeros(lanes)
     W = np.empty((candidates.shape[1], lanes))
@@ -301,10 +327,11 @@ def rollouts(
         sum_terms(policy_sums[0], policy_sums[1], policy[2], W, v_act, 0, n, u)
         saturate(low, high, levels, u, 0, n)
         advance(change, change_sums, M, circles, z, u, v_move, moved, 0, n)
+        stop_states(stops, z, 0, n)
         if deviations.shape[0] > 0:
             spread(change_sums, deviations, change[2], v_move, scale, 0, n, doubt)
         look(observe, z, v_see, seen, 0, n)
-        judge(outcome, outcome_sums, R, seen, u, v_judge, verdict, 0, n)
+        judge(outcome, outcome_sums, R, seen, u, v_act, v_judge, verdict, 0, n)
         r = 0
         while r < n:
             out = is_outside(box_low, box_high, seen, z, r) or doubt[r] > limit * limit

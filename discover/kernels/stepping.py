@@ -23,14 +23,16 @@ from discover.kernels.rollouts import (
     fill_constants,
     run_program,
     saturate,
+    stop_states,
 )
 
 #: Sections of integers: programs, outputs and sums of observations, change and outcome.
 (SEE, SEEN, MOVE, MOVED, SETS, SET_TERMS, ALL_SUMS, ALL_TERMS, CIRCLES,
- JUDGE, JUDGED, JUDGE_SUMS, JUDGE_TERMS, LEVELS, PLACES) = range(15)  # fmt: skip
+ JUDGE, JUDGED, JUDGE_SUMS, JUDGE_TERMS, LEVELS, HALTED, PLACES) = range(16)  # fmt: skip
 #: Sections of floats; `CAUTION` is (penalty, limit) and the scale of each state.
 (SEE_CONSTANTS, MOVE_CONSTANTS, WEIGHTS, JUDGE_CONSTANTS, JUDGE_WEIGHTS,
- ACT_LOW, ACT_HIGH, LOW, HIGH, CLIP, DEVIATIONS, CAUTION) = range(12)  # fmt: skip
+ ACT_LOW, ACT_HIGH, LOW, HIGH, CLIP, DEVIATIONS, CAUTION,
+ STOP_LOW, STOP_HIGH) = range(14)  # fmt: skip
 
 
 @njit(cache=True, inline="always")
@@ -119,6 +121,16 @@ def to_circles(circles, z, n):
             s[r] /= size
 
 
+@njit(cache=True, error_model="numpy")
+def look(see, outputs, n_z, v, n, seen):
+    """Write the observations of the states in ``v[:n_z]`` into the first rows of `seen`."""
+    run_program(see, n_z, v, 0, n)
+    for j in range(outputs.shape[0]):
+        x = v[outputs[j]]
+        for r in range(n):
+            seen[j, r] = x[r]
+
+
 @njit(cache=True, error_model="numpy", nogil=True)
 def step(code, numbers, which, states, actions, after, seen, rewards, ended):
     """Take one step from every row of `states`.
@@ -161,10 +173,12 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
     act_low, act_high = floats(code, numbers, ACT_LOW), floats(code, numbers, ACT_HIGH)
     levels, clip = integers(code, LEVELS), floats(code, numbers, CLIP)
     low, high = floats(code, numbers, LOW), floats(code, numbers, HIGH)
+    stop_low, stop_high = floats(code, numbers, STOP_LOW), floats(code, numbers, STOP_HIGH)
+    halted = integers(code, HALTED)
     penalty, limit, scale = caution[0], caution[1], caution[2:]
     n_sets = (sets.shape[0] - 1) // n_z
     lanes = max(1, min(LANES, n))
-    d_move, d_judge = n_z + n_u, n_o + n_u
+    d_move, d_judge = n_z + n_u, 2 * n_o + n_u
     v_see = np.empty((n_z + see.shape[0], lanes))
     v_move = np.empty((d_move + move.shape[0], lanes))
     v_judge = np.empty((d_judge + judge.shape[0], lanes))
@@ -185,6 +199,7 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
             for i in range(n_u):
                 u[i, r] = actions[row, i]
         saturate(act_low, act_high, levels, u, 0, k)
+        look(see, see_out, n_z, v_see, k, v_judge[n_o + n_u :])
         copy_rows(z, 0, k, 0, v_move)
         copy_rows(u, 0, k, n_z, v_move)
         run_program(move, d_move, v_move, 0, k)
@@ -196,13 +211,10 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
             for r in range(k):
                 z[i, r] += change[i, r]
         to_circles(circles, z, k)
+        stop_states((stop_low, stop_high, halted), z, 0, k)
         if deviations.shape[0] > 0:
             doubts(all_sums, all_terms, deviations, scale, move_out, v_move, k, change[0], doubt)
-        run_program(see, n_z, v_see, 0, k)
-        for j in range(n_o):
-            x = v_see[see_out[j]]
-            for r in range(k):
-                v_judge[j, r] = x[r]
+        look(see, see_out, n_z, v_see, k, v_judge)
         copy_rows(u, 0, k, n_o, v_judge)
         run_program(judge, d_judge, v_judge, 0, k)
         sum_shared(judge_sums, judge_terms, judge_weights, judge_out, 0, v_judge, 0, k, verdict)
