@@ -40,7 +40,7 @@ class LinearFlow:
     def tangents(self, start, end, h, times):
         return np.broadcast_to(self.M, (len(start), *self.M.shape))
 
-    def term_rows(self, rows):
+    def term_rows(self, rows, times=None):
         return np.broadcast_to(self.S, (len(rows), *self.S.shape))
 
     def sensitivities(self, terms, h):
