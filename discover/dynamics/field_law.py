@@ -102,7 +102,9 @@ class FieldLaw:
 
     def __post_init__(self) -> None:
         if not self.grid.is_periodic:
-            raise ValueError("FieldLaw: grid must be periodic along every axis.")
+            raise ValueError(
+                "FieldLaw: grid must be periodic along every axis; for a ring of sites use SiteLaw."
+            )
         if len(self.model.target_names) != len(self.components):
             raise ValueError(
                 f"FieldLaw: model must have one target per component {list(self.components)}; "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from discover.dynamics.solvers import Solver
-from discover.libraries.termtable import TermTable
+from discover.problems.local_rows import LocalTerms
 from discover.typing import FloatArray
 
 __all__ = ["PointFlow"]
@@ -17,16 +17,16 @@ _SHAKE = 1e-6  # of the states' spread: differences that give the Jacobian of a 
 
 
 class PointFlow:
-    """The flow of ``f(x) + sum theta_jk term_k(x)``.
+    """The flow of ``f(x) + sum theta_jk term_k(x)``, component j, the same at every site.
 
     Parameters
     ----------
     solver : Solver
         Its tendency is f.
-    table : TermTable
-        Candidate terms over the states.
-    theta : ndarray of shape (n_states * n_terms,)
-        Coefficients, state by state.
+    terms : LocalTerms
+        Candidates.
+    theta : ndarray of shape (n_components * n_terms,)
+        Coefficients, component by component.
     scale : ndarray of shape (n_states,)
         Spread of the states.
     substeps : int, default=1
@@ -44,26 +44,23 @@ class PointFlow:
     def __init__(
         self,
         solver: Solver,
-        table: TermTable,
+        terms: LocalTerms,
         theta: FloatArray,
         scale: FloatArray,
         substeps: int = 1,
         controls: Callable[[FloatArray], FloatArray] | None = None,
     ) -> None:
-        self.solver, self.table, self.scale, self.substeps = solver, table, scale, substeps
+        self.solver, self.terms, self.scale, self.substeps = solver, terms, scale, substeps
         self.controls = controls
         self.n_states = len(scale)
-        self.coefficients = theta.reshape(self.n_states, table.n_terms)
+        self.coefficients = theta.reshape(len(terms.components), terms.table.n_terms)
         self.n_terms = theta.size
 
     def rate(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the time derivative, shape (n, n_states)."""
         u = None if self.controls is None else self.controls(times)
         base = self.solver.tendency(rows, times, h, u)
-        return base + self._terms(rows, u) @ self.coefficients.T
-
-    def _terms(self, rows: FloatArray, u: FloatArray | None) -> FloatArray:
-        return self.table.evaluate(rows if u is None else np.hstack([rows, u]))
+        return base + (self.terms.evaluate(rows, u) @ self.coefficients.T).reshape(base.shape)
 
     def advance(self, rows: FloatArray, h: float, times: FloatArray) -> FloatArray:
         """Return the states one step later."""
@@ -98,12 +95,15 @@ class PointFlow:
         return out
 
     def term_rows(self, rows: FloatArray, times: FloatArray) -> FloatArray:
-        """Return all candidate terms at states, (n, n_states, n_states * n_terms)."""
-        values = self._terms(rows, None if self.controls is None else self.controls(times))
-        out = np.zeros((len(rows), self.n_states, self.n_states, self.table.n_terms))
-        for j in range(self.n_states):
-            out[:, j, j] = values
-        return out.reshape(len(rows), self.n_states, -1)
+        """Return all candidate terms at states, (n, n_states, n_components * n_terms)."""
+        u = None if self.controls is None else self.controls(times)
+        values = self.terms.evaluate(rows, u)
+        n, n_sites, n_terms = values.shape
+        d = len(self.coefficients)
+        out = np.zeros((n, n_sites, d, d, n_terms))
+        for j in range(d):
+            out[:, :, j, j] = values
+        return out.reshape(n, self.n_states, self.n_terms)
 
     def sensitivities(self, terms: FloatArray, h: float) -> FloatArray:
         """Return derivatives of a step by the coefficients, to second order in h."""

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from discover.dynamics.solvers import Solver
-from discover.libraries.termtable import TermTable
 from discover.observations.grid import Grid
 from discover.problems.bursts import Bursts, second_difference_variance
 from discover.problems.field_rows import FieldTerms, product_degree
+from discover.problems.local_rows import LocalTerms
 from discover.problems.spectra import FourierTests, Spectrum
 from discover.regression import (
     Estimate,
@@ -36,6 +36,7 @@ __all__ = [
 _DRAWS = 30  # draws of the state's error, from which its effect on the rows is measured
 _ROUNDS = 3  # weights depend on the law that is found; this often they are made anew
 _FLOOR = 1e-4  # of the residual: what is left of it is not looked at
+_CURVED = 0.1  # share of the ratio of orders that a quadrature may be off, many frequencies at once
 _SMOOTH = 1e-10  # of the variance: second differences that small are curvature, or rounding
 _ROUNDING = 1e-8  # of the slopes: differences of neighbouring states are not more exact
 
@@ -84,8 +85,9 @@ class IncrementSource(Protocol):
 def _clean_floor(residual: FloatArray, slopes: FloatArray, rates: FloatArray) -> float:
     """Return the error of residuals of clean data.
 
-    Of the quadrature it is estimated by the ratio of successive orders: what the trapezoidal
-    rule is off, squared, over the tendency. Two states show only how fast the tendency
+    Of the quadrature it is estimated by the ratio of successive orders: how far the states
+    within are from the line between the ends, squared, over the tendency (of one frequency
+    Simpson's rule is off by 1/45 of that, the three-eighths rule by 1/80). Two states show only how fast the tendency
     changes; a tendency that goes on like that is off by ``(h f')^2 / (12 f)``.
 
     Parameters
@@ -99,7 +101,7 @@ def _clean_floor(residual: FloatArray, slopes: FloatArray, rates: FloatArray) ->
         quadrature = float(np.mean((rates[1] - rates[0]) ** 2)) / (12.0 * _rms([rates]))
     if len(rates) > 2:
         middle = rates[1:-1].mean(axis=0) - 0.5 * (rates[0] + rates[-1])
-        quadrature = float(np.mean(middle**2)) / _rms([rates])
+        quadrature = _CURVED * float(np.mean(middle**2)) / _rms([rates])
     return float(
         np.sqrt(
             (_FLOOR * _rms([residual])) ** 2 + (_ROUNDING * _rms([slopes])) ** 2 + quadrature**2
@@ -124,7 +126,7 @@ def _rms(arrays: Sequence[FloatArray]) -> float:
 
 
 class PointIncrements:
-    """Bursts of states of ordinary differential equations, against a solver.
+    """Bursts of flat states, of one system or of sites that share a law, against a solver.
 
     Tendency and terms are averaged over the burst: the weights of the quadrature are
     symmetric, so the noise of the average is independent of that of the slope.
@@ -134,8 +136,8 @@ class PointIncrements:
     bursts : Bursts
         States of shape (n_states,).
     solver : Solver
-    table : TermTable
-        Candidate terms over the states.
+    terms : LocalTerms
+        Candidates; every site is a row.
     noise_std : float, optional
         By default from second differences, which need three states in a burst.
     controls : ndarray of shape (n_bursts, m, n_controls), optional
@@ -146,21 +148,25 @@ class PointIncrements:
         self,
         bursts: Bursts,
         solver: Solver,
-        table: TermTable,
+        terms: LocalTerms,
         noise_std: float | None,
         controls: FloatArray | None = None,
     ) -> None:
-        self.bursts, self.solver, self.table, self.controls = bursts, solver, table, controls
-        d = bursts.states.shape[-1]
-        bound = [second_difference_variance(bursts.states[..., j]) for j in range(d)]
+        self.bursts, self.solver, self.terms, self.controls = bursts, solver, terms, controls
+        d = len(terms.components)
+        sites = self._by_site(bursts.states)
+        bound = [second_difference_variance(sites[..., j]) for j in range(d)]
         known = np.full(d, np.inf if noise_std is None else noise_std**2)
         noise = np.minimum(bound, known)
         self.noise_variance = np.where(np.isfinite(noise), noise, 0.0)
-        size = bursts.states.reshape(-1, d).var(axis=0)
+        size = sites.reshape(-1, d).var(axis=0)
         self.is_clean = bool((self.noise_variance <= _SMOOTH * size).all())
 
+    def _by_site(self, states: FloatArray) -> FloatArray:
+        return states.reshape(*states.shape[:-1], -1, len(self.terms.components))
+
     def rows(self) -> Increments:
-        """Return residuals and terms, state by state."""
+        """Return residuals and terms, component by component."""
         bursts = self.bursts
         driven = self.controls
         parts = [
@@ -169,28 +175,21 @@ class PointIncrements:
         ]
         rates = np.array([self.solver.tendency(x, t, bursts.dt, u) for x, t, u in parts])
         tendency = np.tensordot(bursts.quadrature, rates, 1)
-        at = [self.table.evaluate(x if u is None else np.hstack([x, u])) for x, _, u in parts]
+        at = [self.terms.evaluate(x, u) for x, _, u in parts]
         terms = np.tensordot(bursts.quadrature, np.array(at), 1)
-        residual = bursts.slopes - tendency
+        slopes, rates = self._by_site(bursts.slopes), self._by_site(rates)
+        residual = slopes - self._by_site(tendency)
         noise = np.zeros(len(self.noise_variance))
         if not self.is_clean:
             noise = 2.0 * self.noise_variance / bursts.span**2
-        d = residual.shape[1]
+        floor = [
+            _clean_floor(r, slopes[..., j], _whole(rates[..., j], r, terms, at))
+            for j, r in enumerate(np.moveaxis(residual, -1, 0))
+        ]
         return Increments(
-            [residual[:, j, None] for j in range(d)],
-            [terms[:, None, :]] * d,
-            [noise[j : j + 1] for j in range(d)],
-            np.array(
-                [
-                    _clean_floor(
-                        residual[:, j],
-                        bursts.slopes[:, j],
-                        _whole(rates[..., j], residual[:, j], terms, at),
-                    )
-                    for j in range(d)
-                ]
-            ),
-        )
+            list(np.moveaxis(residual, -1, 0)), [terms] * len(floor), list(noise[:, None]),
+            np.array(floor),
+        )  # fmt: skip
 
     def truncation(self) -> tuple[float, float]:
         """Return the size of the solver's own error over a step, and of the residual."""

@@ -11,9 +11,9 @@ from discover.dynamics.solvers import Solver
 from discover.estimation.first_guess import smooth_coordinates
 from discover.estimation.series import Observed, Series, cumulative, time_grid
 from discover.exceptions import DataError
-from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
 from discover.observations.interpolation import column_path
+from discover.problems.local_rows import LocalTerms
 from discover.problems.scales import noise_level
 from discover.regression import SparseRegressor, identify
 from discover.regression.base import ArrayRows
@@ -34,13 +34,13 @@ class PointSeries:
         NaN where a state was not observed. Controls are read between the samples on
         straight lines, or where they are smooth by a cubic spline.
     solver : Solver
-    table : TermTable
+    terms : LocalTerms
     noise_std : float, optional
         By default estimated from the highest differences.
     """
 
     def __init__(
-        self, run: Trajectory, solver: Solver, table: TermTable, noise_std: float | None = None
+        self, run: Trajectory, solver: Solver, terms: LocalTerms, noise_std: float | None = None
     ) -> None:
         seen = ~np.isnan(run.states)
         if not seen.any(axis=0).all():
@@ -48,7 +48,7 @@ class PointSeries:
                 "ModelErrorDiscovery: every state must be observed at some times; "
                 f"{run.state_names[int(np.argmin(seen.any(axis=0)))]!r} never is."
             )
-        self.run, self.solver, self.table = run, solver, table
+        self.run, self.solver, self.terms = run, solver, terms
         self.controls = None if run.controls is None else column_path(run.controls, run.times)
         noise = noise_level([run]) if noise_std is None else np.full(run.n_states, noise_std)
         self.scale = np.sqrt(np.nanmean(run.states**2, axis=0))
@@ -83,7 +83,7 @@ class PointSeries:
 
     def flow(self, theta: FloatArray) -> PointFlow:
         """Return solver and error as a flow."""
-        return PointFlow(self.solver, self.table, theta, self.scale, controls=self.controls)
+        return PointFlow(self.solver, self.terms, theta, self.scale, controls=self.controls)
 
     def series(self) -> Series:
         """Return what the joint smoother takes."""
@@ -94,19 +94,20 @@ class PointSeries:
 
     def start(self, regressor: SparseRegressor, term_names: Sequence[str]) -> FloatArray:
         """Return first coefficients, from the integral form on the first guess."""
-        states, p = self.guess, self.table.n_terms
+        states = self.guess
+        n_terms, n_components = self.terms.table.n_terms, len(self.terms.components)
         u = None if self.controls is None else self.controls(self.times)
-        terms = self.table.evaluate(states if u is None else np.hstack([states, u]))[:, None, :]
+        terms = self.terms.evaluate(states, u)
         drift = self.solver.tendency(states, self.times, float(self.steps.min()), u)
         window = max(1, round(_WINDOW * self.time_scale / float(np.median(self.steps))))
         edges = np.arange(0, len(states) - window, max(1, window // 2))
         known = cumulative(drift[..., None], self.steps)[..., 0]
-        whole = cumulative(terms, self.steps)[:, 0]
+        whole = cumulative(terms, self.steps)
         Theta = whole[edges + window] - whole[edges]
         y = states[edges + window] - states[edges] - (known[edges + window] - known[edges])
-        source = ArrayRows(Theta, y)
+        source = ArrayRows(Theta.reshape(-1, n_terms), y.reshape(-1, n_components))
         found = identify(
             source, source.statistics(regressor.n_blocks), regressor,
             term_names=list(term_names), strict=False,
         )  # fmt: skip
-        return found.coefficients.reshape(self.run.n_states * p)
+        return found.coefficients.ravel()

@@ -15,6 +15,7 @@ __all__ = ["JetLibrary", "offered_jets"]
 
 _HIGHEST = 4  # order of the derivatives that are offered to a library that names none
 _LETTERS = re.compile(r"_([a-zA-Z]{1,8})\b")
+_NEIGHBOUR = re.compile(r"\b\w+_(?:[a-zA-Z][pm]\d+)+\b")
 
 
 class JetLibrary(FeatureLibrary):
@@ -80,7 +81,11 @@ def _order(name: str, inputs: Sequence[str]) -> int:
 
 
 def offered_jets(
-    library: FeatureLibrary, components: Sequence[str], axes: Sequence[str]
+    library: FeatureLibrary,
+    components: Sequence[str],
+    axes: Sequence[str],
+    *,
+    discrete: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the jets a library may use: up to the highest order it names.
 
@@ -88,10 +93,24 @@ def offered_jets(
     ----------
     library : FeatureLibrary
     components, axes : sequence of str
+    discrete : bool, default=False
+        Whether the axes are rings of sites: then the neighbours that the library names.
     """
+    if discrete:
+        return (*components, *_named_neighbours(library))
     if isinstance(library, JetLibrary):
         return jet_names(components, axes, int(library.order))
-    texts = getattr(library, "expressions", "")
-    words = _LETTERS.findall(texts if isinstance(texts, str) else ", ".join(texts))
+    words = _LETTERS.findall(_text(library))
     named = [len(word) for word in words if set(word) <= set(axes)]
     return jet_names(components, axes, max(named, default=_HIGHEST))
+
+
+def _text(library: FeatureLibrary) -> str:
+    texts = getattr(library, "expressions", "")
+    return texts if isinstance(texts, str) else ", ".join(texts)
+
+
+def _named_neighbours(library: FeatureLibrary) -> list[str]:
+    """Return the neighbours that expressions, or inputs that were chosen, name."""
+    chosen = [str(name) for name in getattr(library, "inputs", None) or ()]
+    return list(dict.fromkeys(_NEIGHBOUR.findall(", ".join([_text(library), *chosen]))))

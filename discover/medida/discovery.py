@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from discover.assimilation import EnsembleKalmanFilter
-from discover.dynamics.field_law import CorrectedSolver, FieldLaw
+from discover.dynamics.field_law import CorrectedSolver
 from discover.dynamics.forecasts import ForecastComparison, compare_forecasts, warn_of_blow_up
+from discover.dynamics.site_law import GridLaw, law_on_grid
 from discover.dynamics.solvers import Solver
 from discover.estimation.increments import resampled
 from discover.exceptions import DataError
@@ -22,12 +23,14 @@ from discover.libraries.jets import offered_jets
 from discover.medida.answer import ErrorFit, Innovations, Record
 from discover.medida.fields import FieldQuestion
 from discover.medida.laws import KnownLaw
+from discover.medida.sites import SiteQuestion
 from discover.medida.states import StateQuestion
 from discover.observations import Trajectory, as_trajectories
 from discover.observations.field import Field
 from discover.observations.grid import Axis, Grid
 from discover.observations.interpolation import column_path
 from discover.problems.field_rows import Auxiliary, FieldTerms
+from discover.problems.local_rows import PointTerms
 from discover.regression import (
     IdentifiabilityReport,
     RelevanceVectorRegressor,
@@ -216,21 +219,17 @@ class ModelErrorDiscovery(BaseEstimator):
         _refuse_open(field.grid)
         self.grid_ = _as_grid(_given_grid(self.grid, law), field.grid)
         auxiliary = self.auxiliary
-        if isinstance(law, FieldLaw) and auxiliary is None:
+        if isinstance(law, GridLaw) and auxiliary is None:
             auxiliary = law.auxiliary
         if isinstance(law, SymbolicModel) and law.kind == "direct":
-            law = FieldLaw(law, self.grid_, field.names, auxiliary)
+            law = law_on_grid(law, self.grid_, field.names, auxiliary)
         self.solver_ = self._as_solver(law)
         _check_controls(self.solver_, False, _WRAP)
         terms = self._field_terms(field, auxiliary)
         known = KnownLaw.read(law, terms.table)
         self.terms_ = terms if known is None else replace(terms, table=known.table)
         regressor = self._a_regressor()
-        found = FieldQuestion(
-            self.solver_, self.grid_, self.terms_, regressor, self.fixed_step or self.solver_dt,
-            self.noise_std, self.climatology, None if known is None else known.coefficients[0],
-            self.filter, np.random.default_rng(self.random_state),
-        ).ask(fields)  # fmt: skip
+        found = self._field_question(known, regressor).ask(fields)
         self._learn(found)
         table = self.terms_.table
         self.error_ = SymbolicModel(
@@ -241,8 +240,8 @@ class ModelErrorDiscovery(BaseEstimator):
 
         self.corrected_: Dynamics
 
-        def moving(model: SymbolicModel) -> FieldLaw:
-            return FieldLaw(model, self.grid_, field.names, auxiliary, found.reach)
+        def moving(model: SymbolicModel) -> GridLaw:
+            return law_on_grid(model, self.grid_, field.names, auxiliary, found.reach)
 
         if known is None:
             self.corrected_ = CorrectedSolver(self.solver_, moving(self.error_.pruned()), found.dt)
@@ -250,6 +249,20 @@ class ModelErrorDiscovery(BaseEstimator):
             self.repaired_ = known.repaired(found, regressor)
             self.corrected_ = moving(self.repaired_)
         return self
+
+    def _field_question(
+        self, known: KnownLaw | None, regressor: SparseRegressor
+    ) -> FieldQuestion | SiteQuestion:
+        rng = np.random.default_rng(self.random_state)
+        if self.grid_.is_discrete:
+            return SiteQuestion(
+                self.solver_, self.grid_, self.terms_, regressor, self.noise_std, self.filter, rng
+            )
+        return FieldQuestion(
+            self.solver_, self.grid_, self.terms_, regressor, self.fixed_step or self.solver_dt,
+            self.noise_std, self.climatology, None if known is None else known.coefficients[0],
+            self.filter, rng,
+        )  # fmt: skip
 
     def _fit_runs(self, runs: Sequence[Trajectory]) -> Self:
         names, controls = runs[0].state_names, runs[0].control_names
@@ -263,7 +276,7 @@ class ModelErrorDiscovery(BaseEstimator):
         table = library.table_ if known is None else known.table
         self.library_, regressor = library, self._a_regressor()
         found = StateQuestion(
-            self.solver_, table, regressor, self.noise_std, self.filter,
+            self.solver_, PointTerms(table, tuple(names)), regressor, self.noise_std, self.filter,
             np.random.default_rng(self.random_state),
         ).ask(runs)  # fmt: skip
         self._learn(found)
@@ -288,12 +301,13 @@ class ModelErrorDiscovery(BaseEstimator):
 
     def _field_terms(self, field: Field, auxiliary: Auxiliary | None) -> FieldTerms:
         """Return the candidate terms over the jets that they need."""
-        library = _as_library(self.library, JetLibrary())
+        sites = field.grid.is_discrete
+        library = _as_library(self.library, PolynomialLibrary(4) if sites else JetLibrary())
         names = list(field.names)
         if auxiliary is not None:
             sample = {n: field.component(n)[:1] for n in field.names}
             names += list(auxiliary(sample, field.grid))
-        table = library.build(offered_jets(library, names, field.grid.names))
+        table = library.build(offered_jets(library, names, field.grid.names, discrete=sites))
         self.library_ = library
         return FieldTerms(table.select(range(table.n_terms)), field.names, auxiliary)
 
@@ -473,7 +487,7 @@ def _as_library(given: Any, default: FeatureLibrary) -> FeatureLibrary:
 
 def _given_grid(given: Any, law: Any) -> Any:
     """Return the grid of the solver: as given, else that of a law of this package."""
-    return law.grid if given is None and isinstance(law, FieldLaw) else given
+    return law.grid if given is None and isinstance(law, GridLaw) else given
 
 
 def _as_grid(given: Any, observed: Grid) -> Grid:
@@ -485,6 +499,7 @@ def _as_grid(given: Any, observed: Grid) -> Grid:
     same = grid.names == observed.names and np.allclose(
         [a.length for a in grid.axes], [a.length for a in observed.axes]
     )
+    same = same and grid.is_discrete == observed.is_discrete
     if not same:
         raise DataError(
             "ModelErrorDiscovery: grid must be of the same box as the observations; got "

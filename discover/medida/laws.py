@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from discover.dynamics.field_law import FieldLaw
+from discover.dynamics.site_law import GridLaw
 from discover.exceptions import DataError
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.medida.answer import ErrorFit
@@ -46,7 +46,7 @@ class KnownLaw:
         table : TermTable
             Candidates.
         """
-        model = dynamics.model if isinstance(dynamics, FieldLaw) else dynamics
+        model = dynamics.model if isinstance(dynamics, GridLaw) else dynamics
         if not isinstance(model, SymbolicModel) or model.kind not in ("direct", "continuous"):
             return None
         mine = model.pruned()

@@ -1,4 +1,4 @@
-"""What a solver of ordinary differential equations gets wrong."""
+"""What a solver of ordinary differential equations gets wrong, or of sites that share a law."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from discover.dynamics.solvers import Solver
 from discover.estimation.increments import PointIncrements
 from discover.estimation.point_series import PointSeries
 from discover.estimation.series import fit_series
-from discover.libraries.termtable import TermTable
 from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
 from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
 from discover.observations import Trajectory
 from discover.observations.field import find_bursts
 from discover.problems.bursts import FEWEST_TIMES, Bursts
+from discover.problems.local_rows import LocalTerms
 from discover.regression import Estimate, SparseRegressor
 from discover.typing import FloatArray
 
@@ -32,8 +32,8 @@ class StateQuestion:
     Parameters
     ----------
     solver : Solver
-    table : TermTable
-        Candidate terms over the states, and the controls where there are some.
+    terms : LocalTerms
+        Candidates, over the states and the controls where there are some.
     regressor : SparseRegressor
     noise_std : float, optional
     filter : EnsembleKalmanFilter, optional
@@ -42,7 +42,7 @@ class StateQuestion:
     """
 
     solver: Solver
-    table: TermTable
+    terms: LocalTerms
     regressor: SparseRegressor
     noise_std: float | None
     filter: EnsembleKalmanFilter | None
@@ -64,28 +64,31 @@ class StateQuestion:
                 [np.hstack([p.states, _driven(p)]) for p in whole], [p.times for p in whole]
             )
             left_out += sum(map(len, parts)) - sum(map(len, whole))
-            found = self._of_bursts(bursts, runs[0].state_names)
+            found = self._of_bursts(bursts, runs[0].n_states)
         return found if not left_out else found.mentioning(left_out)
 
-    def _of_bursts(self, whole: Bursts, names: Sequence[str]) -> ErrorFit:
+    def _of_bursts(self, whole: Bursts, n_states: int) -> ErrorFit:
         """Regress on bursts of states, with the controls in further columns."""
-        states, controls = np.split(whole.states, [len(names)], axis=2)
+        states, controls = np.split(whole.states, [n_states], axis=2)
         bursts = replace(whole, states=states)
         driven = controls if controls.size else None
-        source = PointIncrements(bursts, self.solver, self.table, self.noise_std, driven)
+        source = PointIncrements(bursts, self.solver, self.terms, self.noise_std, driven)
         notes = truncation_note(self.solver, source)
         if self.filter is not None:
             notes += (UNCYCLED,)
-        found = fit_bursts(source, self.regressor, self.table.names, names, bursts.means[-1], notes)
+        found = fit_bursts(
+            source, self.regressor, self.terms.table.names, self.terms.components,
+            bursts.means[-1], notes,
+        )  # fmt: skip
         return found if driven is None else replace(found, controls=driven[-1, -1])
 
     def _of_series(self, runs: Sequence[Trajectory]) -> ErrorFit:
-        table = self.table
-        posed = [PointSeries(run, self.solver, table, self.noise_std) for run in runs]
+        terms, components = self.terms.table.names, self.terms.components
+        posed = [PointSeries(run, self.solver, self.terms, self.noise_std) for run in runs]
         dt = min(float(p.steps.min()) for p in posed)
-        names = [f"{state}: {term}" for state in runs[0].state_names for term in table.names]
+        names = [f"{component}: {term}" for component in components for term in terms]
         series = [p.series() for p in posed]
-        noise = np.mean([p.noise_variance for p in posed], axis=0)
+        noise = np.mean([p.noise_variance.reshape(-1, len(components)) for p in posed], axis=(0, 1))
         none = np.zeros(len(names))
         last = None if runs[-1].controls is None else runs[-1].controls[-1]
         if self.filter is not None:
@@ -97,7 +100,7 @@ class StateQuestion:
                 (cycle.note(),), cycle=cycle,
                 record=self._record(posed[0], cycle.assimilations[0].mean), controls=last,
             )  # fmt: skip
-        theta = np.mean([p.start(self.regressor, table.names) for p in posed], axis=0)
+        theta = np.mean([p.start(self.regressor, terms) for p in posed], axis=0)
         found = fit_series(series, self.regressor, theta, names)
         return ErrorFit(
             self._shaped(found.estimate), [(found.estimate, found.statistics())], names,
@@ -117,8 +120,8 @@ class StateQuestion:
         return Record(posed.run.times[rows], posed.run.states[rows], states[rows[0]], controls)
 
     def _shaped(self, flat: Estimate) -> Estimate:
-        """Return an estimate with one row per state."""
-        shape = (-1, self.table.n_terms)
+        """Return an estimate with one row per component."""
+        shape = (-1, self.terms.table.n_terms)
         return replace(
             flat, coefficients=flat.coefficients.reshape(shape), support=flat.support.reshape(shape)
         )

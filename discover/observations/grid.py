@@ -24,7 +24,7 @@ _STENCIL = 3  # half width of the finite differences on open axes
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One direction of a grid: evenly spaced points, periodic or open.
+    """One direction of a grid: evenly spaced points, periodic or open, or a ring of sites.
 
     Parameters
     ----------
@@ -35,6 +35,9 @@ class Axis:
         last point, which is the first again.
     periodic : bool, default=True
     unit : str, optional
+    discrete : bool, default=False
+        The points are sites, with nothing between them: there are no derivatives along the
+        axis, but neighbours, ``u_kp1`` and ``u_km1`` along the axis k. It must be periodic.
 
     Raises
     ------
@@ -46,6 +49,7 @@ class Axis:
     points: FloatArray
     periodic: bool = True
     unit: str | None = None
+    discrete: bool = False
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=np.float64)
@@ -66,12 +70,22 @@ class Axis:
                 f"Axis {self.name!r}: points must be evenly spaced and increasing; intervals run "
                 f"from {gaps.min():.6g} to {gaps.max():.6g}. Interpolate to an even grid first."
             )
+        if self.discrete and not self.periodic:
+            raise DataError(
+                f"Axis {self.name!r}: sites must form a ring, periodic=True; the ends of an open "
+                "chain lack neighbours."
+            )
 
     @classmethod
     def box(cls, name: str, n_points: int, length: float, start: float = 0.0) -> Axis:
         """Return `n_points` points of a periodic box, from `start`."""
         points = np.asarray(start + length / n_points * np.arange(n_points), dtype=np.float64)
         return cls(name, points)
+
+    @classmethod
+    def ring(cls, name: str, n_sites: int) -> Axis:
+        """Return a ring of sites, numbered from 0: boxes, oscillators, cells in a row."""
+        return cls(name, np.arange(n_sites, dtype=np.float64), discrete=True)
 
     @property
     def n_points(self) -> int:
@@ -107,7 +121,8 @@ class Grid:
     Periodic axes are differentiated in Fourier space (exactly, for what the grid
     resolves; the Nyquist mode has no odd derivative), open ones by central differences
     of order six, one-sided of the same width at the ends (Fornberg, Math. Comput. 51
-    (1988) 699-706).
+    (1988) 699-706). Along rings of sites there are no derivatives, and they do not mix with
+    axes of the other kinds.
     """
 
     axes: tuple[Axis, ...]
@@ -117,6 +132,12 @@ class Grid:
         names = [axis.name for axis in self.axes]
         if not names or len(set(names)) < len(names):
             raise DataError(f"Grid: axes must have different names; got {names}.")
+        if len({axis.discrete for axis in self.axes}) > 1:
+            kinds = [(axis.name, "sites" if axis.discrete else "points") for axis in self.axes]
+            raise DataError(
+                f"Grid: axes must be all rings of sites, or none of them; got {kinds}. Make one "
+                "component of every site instead."
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,8 +156,13 @@ class Grid:
 
     @property
     def is_periodic(self) -> bool:
-        """Whether every axis is."""
-        return all(axis.periodic for axis in self.axes)
+        """Whether every axis is, so that functions on the grid have Fourier series."""
+        return all(axis.periodic and not axis.discrete for axis in self.axes)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the points are sites, with neighbours instead of derivatives."""
+        return self.axes[0].discrete
 
     @cached_property
     def wavenumbers(self) -> tuple[FloatArray, ...]:
@@ -208,6 +234,11 @@ class Grid:
         out = np.asarray(values, dtype=np.float64)
         if not any(orders):
             return out
+        if self.is_discrete:
+            raise DataError(
+                f"Grid: there are no derivatives along {list(self.names)}, rings of sites; use "
+                f"neighbours such as u_{self.names[0]}p1 and u_{self.names[0]}m1."
+            )
         if self.is_periodic:
             return self.from_modes(self.to_modes(out) * self.multiplier(orders))
         for i, order in enumerate(orders):

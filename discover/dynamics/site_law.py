@@ -1,0 +1,126 @@
+"""A law of a value and its neighbours as dynamics on a ring of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from discover.dynamics.field_law import FieldLaw
+from discover.observations.grid import Grid
+from discover.observations.jets import jet_rows
+from discover.symbolic.model import SymbolicModel
+from discover.typing import FloatArray
+
+__all__ = ["GridLaw", "SiteLaw", "flattened", "law_on_grid"]
+
+
+@dataclass(frozen=True, eq=False)
+class SiteLaw:
+    """Right-hand side of one law that holds at every site of a ring.
+
+    Parameters
+    ----------
+    model : SymbolicModel
+        Of kind "direct": its inputs are components and their neighbours, ``X``, ``X_km1``;
+        its targets ``X_t``, one per component.
+    grid : Grid
+        Of rings of sites.
+    components : tuple of str
+    auxiliary : callable, optional
+        ``auxiliary(fields, grid)`` returns further values at the sites.
+
+    Raises
+    ------
+    ValueError
+        If the grid is not of sites, or targets and components differ in number.
+
+    Notes
+    -----
+    Steps are those of the classical Runge-Kutta scheme of order four.
+    """
+
+    model: SymbolicModel
+    grid: Grid
+    components: tuple[str, ...]
+    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    vectorized: ClassVar[bool] = True  # steps many states at once
+
+    def __post_init__(self) -> None:
+        if not self.grid.is_discrete:
+            raise ValueError("SiteLaw: grid must be of sites, Axis.ring; for fields use FieldLaw.")
+        if len(self.model.target_names) != len(self.components):
+            raise ValueError(
+                f"SiteLaw: model must have one target per component {list(self.components)}; "
+                f"got {list(self.model.target_names)}."
+            )
+
+    def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
+        """Return the time derivative, of the shape of `x`: ``(..., *grid[, n_components])``."""
+        states = np.asarray(x, dtype=np.float64)
+        whole = states.reshape(-1, *self.grid.shape, len(self.components))
+        fields = {name: whole[..., i] for i, name in enumerate(self.components)}
+        if self.auxiliary is not None:
+            fields.update(self.auxiliary(fields, self.grid))
+        rows = jet_rows(self.grid, fields, self.model.table.inputs)
+        return self.model.rhs(rows).reshape(states.shape)
+
+    def step(self, x: ArrayLike, t: Any, dt: float, u: ArrayLike | None = None) -> FloatArray:
+        """Return the states one step later."""
+        states = np.asarray(x, dtype=np.float64)
+        a = self.rhs(states)
+        b = self.rhs(states + 0.5 * dt * a)
+        c = self.rhs(states + 0.5 * dt * b)
+        d = self.rhs(states + dt * c)
+        return np.asarray(states + dt / 6.0 * (a + 2.0 * (b + c) + d))
+
+
+#: laws of fields, and of sites
+GridLaw = FieldLaw | SiteLaw
+
+
+def law_on_grid(
+    model: SymbolicModel,
+    grid: Grid,
+    components: tuple[str, ...],
+    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None,
+    reach: float = np.inf,
+) -> GridLaw:
+    """Return a direct law of jets as dynamics on a grid of either kind."""
+    if grid.is_discrete:
+        return SiteLaw(model, grid, components, auxiliary)
+    return FieldLaw(model, grid, components, auxiliary, reach)
+
+
+class _Flattened:
+    """Dynamics whose states are vectors; `step` and `rhs` exist where they did before."""
+
+    def __init__(self, dynamics: Any, shape: tuple[int, ...]) -> None:
+        self.vectorized = bool(getattr(dynamics, "vectorized", False))
+        for name in ("step", "rhs"):
+            if hasattr(dynamics, name):
+                setattr(self, name, partial(_reshaped, getattr(dynamics, name), shape))
+        if not hasattr(dynamics, "step") and callable(dynamics):
+            self.step = partial(_reshaped, dynamics, shape)
+
+
+def _reshaped(function: Callable[..., Any], shape: tuple[int, ...], x: Any, *rest: Any) -> Any:
+    out = np.asarray(function(np.reshape(x, (*np.shape(x)[:-1], *shape)), *rest))
+    return out.reshape(*out.shape[: out.ndim - len(shape)], -1)
+
+
+def flattened(dynamics: Any, shape: tuple[int, ...]) -> Any:
+    """Return dynamics of arrays as those of vectors.
+
+    Parameters
+    ----------
+    dynamics : object
+        With ``step(x, t, dt)`` or ``rhs(x, t)``, or a function ``step(x, t, dt)``.
+    shape : tuple of int
+        Of its states.
+    """
+    return _Flattened(dynamics, shape)
