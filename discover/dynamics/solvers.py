@@ -55,7 +55,7 @@ class Solver:
         How many past states a step needs: a multi-step scheme receives `x` of shape
         ``(history, *state)``, oldest first.
     vectorized : bool, default=False
-        Whether a step takes many states at once, shape ``(..., *state)``.
+        Whether a step, or `rhs`, takes many states at once, shape ``(..., *state)``.
     fixed_step : float, optional
         The only step the solver can take. Its discretisation error cannot be told from a
         model error then.
@@ -203,10 +203,7 @@ class Solver:
         ndarray of shape ``(n, *state)``
         """
         if self.knows_tendency:
-            more = (controls,) if controls is not None and self._slots[0].taken else ()
-            rows = zip(states, times, *more, strict=True)
-            rates = [self.dynamics.rhs(x, float(t), *u) for x, t, *u in rows]
-            return np.asarray(rates, dtype=np.float64)
+            return self._rates(states, times, controls)
         if self.fixed_step is not None:
             return self._slope(states, times, self.fixed_step, controls)
         coarse, middle, fine = (
@@ -214,6 +211,23 @@ class Solver:
         )
         first, second = 2.0 * middle - coarse, 2.0 * fine - middle
         return np.asarray((4.0 * second - first) / 3.0)
+
+    def _rates(
+        self, states: FloatArray, times: FloatArray, controls: FloatArray | None
+    ) -> FloatArray:
+        """Return the tendency that is given."""
+        more = (controls,) if controls is not None and self._slots[0].taken else ()
+        rhs = self.dynamics.rhs
+        if not self._steps_many:
+            rows = zip(states, times, *more, strict=True)
+            return np.asarray([rhs(x, float(t), *u) for x, t, *u in rows], dtype=np.float64)
+        out = np.asarray(rhs(states, times, *more), dtype=np.float64)
+        if out.shape != states.shape:
+            raise SimulationError(
+                f"Solver: vectorized, rhs must return an array of the shape {states.shape} of many "
+                f"states; got {out.shape}."
+            )
+        return out
 
     def _slope(
         self, states: FloatArray, times: FloatArray, h: float, controls: FloatArray | None

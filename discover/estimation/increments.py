@@ -87,8 +87,9 @@ def _clean_floor(residual: FloatArray, slopes: FloatArray, rates: FloatArray) ->
 
     Of the quadrature it is estimated by the ratio of successive orders: how far the states
     within are from the line between the ends, squared, over the tendency (of one frequency
-    Simpson's rule is off by 1/45 of that, the three-eighths rule by 1/80). Two states show only how fast the tendency
-    changes; a tendency that goes on like that is off by ``(h f')^2 / (12 f)``.
+    Simpson's rule is off by 1/45 of that, the three-eighths rule by 1/80). Two states show
+    only how fast the tendency changes; one that goes on like that is off by
+    ``(h f')^2 / (12 f)``.
 
     Parameters
     ----------
