@@ -70,9 +70,8 @@ class SiteQuestion:
         ).ask([_as_trajectory(field) for field in fields])  # fmt: skip
         record = found.record
         if record is not None:
-            record = record._replace(
-                states=record.states.reshape(-1, *shape), start=record.start.reshape(shape)
-            )
+            start = None if record.start is None else record.start.reshape(shape)
+            record = record._replace(states=record.states.reshape(-1, *shape), start=start)
         return replace(found, last=found.last.reshape(shape), record=record)
 
 
