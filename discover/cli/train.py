@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @app.command(
     epilog=examples(
         "discover train discover/CartPoleSwingup-v0 --seed 0 --bounds x=-1.75:1.75 --target 850",
-        "discover train Pendulum-v1 --names cos_th,sin_th,th_dot --real-steps 400",
+        "discover train Pendulum-v1 --names cos_th,sin_th,th_dot --real-steps 400 --terms 6",
     )
 )
 def train(
@@ -44,6 +44,9 @@ def train(
     ] = None,
     video: Annotated[bool, typer.Option("--video", help="Film the policy: policy.gif.")] = False,
     page: Annotated[bool, typer.Option("--report", help="Write a page to report/.")] = False,
+    terms: Annotated[
+        int | None, typer.Option(min=1, help="Also a policy of so many terms at most.")
+    ] = None,
 ) -> None:
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
@@ -69,7 +72,13 @@ def train(
             f"{turn.real_steps} real steps: {turn.surrogate_score:.4g} in the surrogate, "
             f"{turn.real_return:.4g} in the real world ({whole})"
         )
-    typer.echo(f"{folder}: model.json, reward.json, policy.json, metrics.csv, config.json")
+    files = "model.json, reward.json, policy.json, metrics.csv, config.json"
+    if terms is not None:
+        path = found.sparsify(terms, seed=seed)
+        path.save(folder)
+        typer.echo(f"\nReturns in the surrogate:\n{path}\n")
+        files += ", sparse.json, sparse.csv"
+    typer.echo(f"{folder}: {files}")
     if page:
         from discover.reports import report
 

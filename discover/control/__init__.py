@@ -2,6 +2,7 @@
 
 from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.coordinates import Coordinates, Drift, detect_coordinates
+from discover.control.distillation import Distillation
 from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
 from discover.control.film import film
@@ -9,7 +10,10 @@ from discover.control.harvest import HarvestPlanner
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
+from discover.control.pruning import Pruning
 from discover.control.reward import RewardLearner
+from discover.control.sparse import PolicyPath, SparsePolicy
+from discover.control.stability import ClosedLoop, closed_loop
 from discover.control.stops import Stops, detect_stops
 from discover.control.surrogate import Surrogate
 from discover.control.termination import learn_termination
@@ -29,8 +33,10 @@ __all__ = [
     "ActionBox",
     "Agent",
     "CMAAgent",
+    "ClosedLoop",
     "Coordinates",
     "DisagreementMap",
+    "Distillation",
     "Drift",
     "DynamicsLearner",
     "Episode",
@@ -40,9 +46,12 @@ __all__ = [
     "LearningCurve",
     "Plant",
     "PolicyForm",
+    "PolicyPath",
+    "Pruning",
     "RewardLearner",
     "SINDyRL",
     "Search",
+    "SparsePolicy",
     "Stops",
     "Surrogate",
     "SurrogateEnv",
@@ -52,6 +61,7 @@ __all__ = [
     "Transitions",
     "WandbTracker",
     "act",
+    "closed_loop",
     "detect_coordinates",
     "detect_stops",
     "disagreement_map",

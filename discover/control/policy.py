@@ -13,7 +13,7 @@ from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.libraries.termtable import TermTable
 from discover.symbolic import SymbolicModel
 from discover.symbolic.saturation import Saturation
-from discover.typing import FloatArray, IntArray
+from discover.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["ActionBox", "PolicyForm", "act"]
 
@@ -70,11 +70,20 @@ class PolicyForm:
     scale : ndarray of shape (n_terms,)
         Size of each term on the data: a weight of 1 moves the action by about its unit.
     box : ActionBox
+    support : ndarray of bool, shape (n_actions, n_terms), optional
+        The terms that may stand in the formula of each action; by default all.
     """
 
     table: TermTable
     scale: FloatArray
     box: ActionBox
+    support: BoolArray = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
+
+    def __post_init__(self) -> None:
+        """Fill in that all terms may be used."""
+        if not self.support.size:
+            every = np.ones((len(self.box.names), self.table.n_terms), dtype=bool)
+            object.__setattr__(self, "support", every)
 
     @classmethod
     def over(
@@ -113,18 +122,38 @@ class PolicyForm:
     @property
     def n_weights(self) -> int:
         """How many numbers a policy is."""
-        return self.table.n_terms * len(self.box.names)
+        return int(self.support.sum())
+
+    def restricted(self, support: BoolArray) -> PolicyForm:
+        """Return the family with some of the terms only; columns that no action uses go."""
+        used = np.flatnonzero(support.any(axis=0))
+        return PolicyForm(
+            self.table.select(used), self.scale[used], self.box, np.array(support[:, used])
+        )
 
     def coefficients(self, weights: FloatArray) -> FloatArray:
         """Return coefficients of the terms, shape (..., n_actions, n_terms)."""
+        found = np.zeros((*weights.shape[:-1], *self.support.shape))
+        found[..., self.support] = weights * self._unit
+        return found
+
+    def weights(self, coefficients: FloatArray) -> FloatArray:
+        """Return the weights behind coefficients, shape (..., n_weights)."""
+        return np.asarray(coefficients[..., self.support] / self._unit)
+
+    @property
+    def _unit(self) -> FloatArray:
         half = 0.5 * (self.box.high - self.box.low)
-        shaped = weights.reshape(*weights.shape[:-1], len(half), self.table.n_terms)
-        return np.asarray(shaped * half[:, None] / self.scale)
+        return np.asarray((half[:, None] / self.scale)[self.support])
 
     def model(self, weights: FloatArray) -> SymbolicModel:
         """Return the policy as a law of kind "direct", saturated."""
+        return self.law(self.coefficients(weights))
+
+    def law(self, coefficients: FloatArray) -> SymbolicModel:
+        """Return the policy with these coefficients, shape (n_actions, n_terms)."""
         return SymbolicModel(
-            self.table, self.coefficients(weights), self.table.inputs,
+            self.table, coefficients, self.table.inputs,
             target_names=self.box.names, kind="direct", saturation=self.box.saturation,
         )  # fmt: skip
 
