@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from discover.estimation.marginal import BandedInformation, Sensitivities
+from discover.exceptions import NotIdentifiableError
 from discover.kernels import collocation as kernel
 from discover.libraries.termtable import TermTable
 from discover.typing import BoolArray, FloatArray, IntArray
@@ -16,6 +17,7 @@ __all__ = ["Grid", "Linearized", "collocation_weights", "law_on", "linearize"]
 
 _POINTS = 6  # of the stencil: order six
 _FINER = 8  # of the stencil that measures its error
+_LEAST_DAMPING, _MOST_DAMPING = 1e-14, 1e-10  # of a diagonal that rounding left singular
 
 
 def collocation_weights(times: FloatArray, n_points: int = _POINTS) -> tuple[IntArray, FloatArray]:
@@ -83,6 +85,13 @@ class Grid:
         """Stencils of order eight."""
         return collocation_weights(self.times, _FINER)
 
+    def doubting(self, distrusted: BoolArray) -> Grid:
+        """Return the same grid with other measurements taken for outliers."""
+        grid = replace(self, distrusted=distrusted)
+        grid.__dict__["stencils"] = self.stencils  # they depend on the times alone
+        grid.__dict__["finer_stencils"] = self.finer_stencils
+        return grid
+
     @cached_property
     def steps(self) -> FloatArray:
         """Lengths of the intervals."""
@@ -131,14 +140,13 @@ class Linearized:
 
     Parameters
     ----------
+    grid : Grid
     x, f : ndarray of shape (n, d)
         The trajectory and the law on it.
     r : ndarray of shape (n_rows,)
         Defects, interval by interval, state by state.
     J : ndarray of shape (n_rows, width)
         Their derivatives by the trajectory, from the unknown ``rows[k]`` on.
-    columns : ndarray of shape (n - 1, n_terms)
-        Integrals of the terms: minus the derivative of a defect by a coefficient.
     rows : ndarray of int, shape (n_rows,)
     weight : ndarray of shape (n_rows,)
         Precision of the defects.
@@ -146,11 +154,11 @@ class Linearized:
         The trajectory less the measurements, and their precision: 0 where there is none.
     """
 
+    grid: Grid
     x: FloatArray
     f: FloatArray
     r: FloatArray
     J: FloatArray
-    columns: FloatArray
     rows: IntArray
     weight: FloatArray
     misfit: FloatArray
@@ -161,39 +169,62 @@ class Linearized:
         """Minus twice the log-density, up to a constant."""
         return float(self.weight @ self.r**2 + (self.precision * self.misfit**2).sum())
 
-    def information(self, damping: float = 0.0) -> BandedInformation:
-        """Return the information on the trajectory, factored."""
-        info = BandedInformation(self.x.size, self.J.shape[1])
-        info.add(self.rows, self.J, self.r, self.weight)
-        info.add_direct(self.misfit.ravel(), self.precision.ravel())
-        if damping:
-            info.band[:, -1] *= 1.0 + damping
-        info.factor()
-        return info
+    def information(self) -> BandedInformation:
+        """Return the information on the trajectory, factored.
 
-    def sensitivities(self, support: BoolArray | None = None) -> Sensitivities:
-        """Return the derivatives by the coefficients, equation by equation.
-
-        All of them, or those of a support (d, n_terms); then every equation has as many
-        columns as the longest, the rest zero.
+        Where rounding leaves it singular, as a law gone wild does, its diagonal is raised a little.
         """
-        d, n = self.x.shape[1], len(self.columns)
+        damping = 0.0
+        while True:
+            info = BandedInformation(self.x.size, self.J.shape[1])
+            info.add(self.rows, self.J, self.r, self.weight)
+            info.add_direct(self.misfit.ravel(), self.precision.ravel())
+            info.band[:, -1] *= 1.0 + damping
+            try:
+                info.factor()
+            except NotIdentifiableError:
+                if damping >= _MOST_DAMPING:
+                    raise
+                damping = max(100.0 * damping, _LEAST_DAMPING)
+            else:
+                return info
+
+    def sensitivities(self, table: TermTable, support: BoolArray | None = None) -> Sensitivities:
+        """Return the derivatives by the coefficients of terms, equation by equation.
+
+        Of all terms of the table in every equation, or those of a support (d, n_terms); then
+        every equation has as many columns as the longest, the rest zero.
+        """
+        d, n = self.x.shape[1], len(self.grid.times) - 1
+        inner = -integrals(self.grid, table.evaluate(_inputs(self.grid, self.x)))
         if support is None:
-            p = self.columns.shape[1]
-            source = np.repeat(np.arange(n), d)
-            return Sensitivities(-self.columns, source, np.tile(np.arange(d) * p, n), d * p)
+            p = table.n_terms
+            return Sensitivities(
+                inner, np.repeat(np.arange(n), d), np.tile(np.arange(d) * p, n), d * p
+            )
         width = max(int(support.sum(axis=1).max()), 1)
         columns = np.zeros((n, d, width))
         for i, row in enumerate(support):
-            columns[:, i, : row.sum()] = -self.columns[:, row]
+            columns[:, i, : row.sum()] = inner[:, row]
         offset = np.tile(np.arange(d) * width, n)
         return Sensitivities(columns.reshape(n * d, width), np.arange(n * d), offset, d * width)
 
 
+def integrals(grid: Grid, theta: FloatArray) -> FloatArray:
+    """Integrate columns over the intervals of a grid, shape (n - 1, n_columns)."""
+    out = np.empty((len(theta) - 1, theta.shape[1]))
+    kernel.integrals(*grid.stencils, theta, out)
+    return out
+
+
+def _inputs(grid: Grid, x: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(np.hstack([x, grid.known]))
+
+
 def law_on(
     table: TermTable, coefficients: FloatArray, inputs: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Evaluate terms (n, n_terms), law (n, d) and its Jacobian by the states (n, d, d).
+) -> tuple[FloatArray, FloatArray]:
+    """Evaluate a law (n, d) and its Jacobian by the states (n, d, d).
 
     Parameters
     ----------
@@ -202,13 +233,13 @@ def law_on(
     inputs : ndarray of shape (n, n_inputs)
         States first.
     """
-    n, (p, d) = len(inputs), coefficients.shape
-    theta, f, slopes = np.empty((n, p)), np.empty((n, d)), np.empty((n, d, d))
+    n, d = len(inputs), coefficients.shape[1]
+    f, slopes = np.empty((n, d)), np.empty((n, d, d))
     coefficients = np.ascontiguousarray(coefficients)
     kernel.law_at_points(
-        table.program, table.constants, table.outputs, coefficients, inputs, theta, f, slopes
+        table.program, table.constants, table.outputs, coefficients, inputs, f, slopes
     )
-    return theta, f, slopes
+    return f, slopes
 
 
 def linearize(
@@ -216,8 +247,6 @@ def linearize(
     table: TermTable,
     coefficients: FloatArray,
     x: FloatArray,
-    defect_scale: FloatArray,
-    precision: FloatArray,
 ) -> Linearized:
     """Evaluate the defects of a trajectory, and differentiate them.
 
@@ -225,16 +254,14 @@ def linearize(
     ----------
     grid : Grid
     table : TermTable
+        The terms of the law.
     coefficients : ndarray of shape (n_terms, d)
     x : ndarray of shape (n, d)
-    defect_scale : ndarray of shape (n - 1, d)
-        Standard deviation that is granted to the defects.
-    precision : ndarray of shape (n, d)
-        Of the measurements.
 
     Returns
     -------
     Linearized
+        With precisions one.
 
     Notes
     -----
@@ -243,20 +270,18 @@ def linearize(
     """
     n, d = x.shape
     first, weights = grid.stencils
-    p, m = table.n_terms, weights.shape[1]
-    inputs = np.ascontiguousarray(np.hstack([x, grid.known]))
-    theta, f, slopes = law_on(table, coefficients, inputs)
+    m = weights.shape[1]
+    f, slopes = law_on(table, coefficients, _inputs(grid, x))
     r, J = np.empty((n - 1) * d), np.empty(((n - 1) * d, m * d))
-    columns = np.empty((n - 1, p))
-    kernel.defects(first, weights, np.arange(n - 1), x, f, theta, slopes, r, J, columns)
+    kernel.defects(first, weights, np.arange(n - 1), x, f, slopes, r, J)
     return Linearized(
+        grid=grid,
         x=x,
         f=f,
         r=r,
         J=J,
-        columns=columns,
         rows=np.repeat(first * d, d),
-        weight=1.0 / defect_scale.ravel() ** 2,
+        weight=np.ones(len(r)),
         misfit=np.where(grid.measured, x - grid.y, 0.0),
-        precision=precision,
+        precision=grid.measured.astype(np.float64),
     )

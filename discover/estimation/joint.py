@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
-from discover.estimation.collocation import Grid, Linearized, linearize
+from discover.estimation.collocation import Linearized
+from discover.estimation.eliminating import Elimination, JointState, terms_of, used_columns
 from discover.estimation.gridding import (
     excess_of,
     filled_misfit,
@@ -25,12 +24,7 @@ from discover.estimation.gridding import (
     misfit_of,
     pieces_of,
 )
-from discover.estimation.marginal import (
-    BandedInformation,
-    Sensitivities,
-    inverse_scaled,
-    solve_scaled,
-)
+from discover.estimation.marginal import inverse_scaled
 from discover.estimation.search import InformationSearch, factors_of, term_penalties
 from discover.estimation.smoothing_start import smoothed_start
 from discover.libraries.termtable import TermTable
@@ -147,7 +141,7 @@ class JointFit(BaseEstimator):
         engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
         with engine.progress, ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
             if self.n_jobs > 1:
-                engine.each = pool.map  # the kernels run without Python's lock
+                engine.elimination.each = pool.map  # the kernels run without Python's lock
             state = engine.run(engine.start())
             return engine.estimate(state)
 
@@ -161,25 +155,6 @@ class JointFit(BaseEstimator):
                 f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
             )
         return sigma
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Where the fit stands.
-
-    `unresolved` are the quadrature errors per run, (n - 1, d): defects the grid cannot avoid.
-    `excused` is what these errors add to minus twice the log-density of the defects: with it,
-    laws on different grids compare.
-    """
-
-    grids: list[Grid]
-    x: list[FloatArray]
-    unresolved: list[FloatArray]
-    sigma: FloatArray
-    coefficients: FloatArray  # (n_terms, d)
-    support: BoolArray  # (d, n_terms)
-    cost: float = np.inf
-    excused: float = 0.0
 
 
 class _Engine:
@@ -203,21 +178,21 @@ class _Engine:
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
         grids = [grid_of(run, self.step, include_time) for run in pieces]
-        self.grids = [replace(g, distrusted=isolated(g.y, self.sigma)) for g in grids]
+        self.grids = [g.doubting(isolated(g.y, self.sigma)) for g in grids]
         self.factors = factors_of(table)
         if penalty is None:
             self.penalty = term_penalties(table, self.d, self.n_samples)
         else:
             self.penalty = np.full(self.d * self.p, float(penalty))
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
-        self.each: Callable[..., Iterable[Any]] = map
+        self.elimination = Elimination(table, self.d)
         self.path: list[Candidate] = []
         # on stderr, and only where that is a terminal
         self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
 
     # -- the model of the noise ----------------------------------------------------
 
-    def defect_scale(self, state: _State, level: float) -> list[FloatArray]:
+    def defect_scale(self, state: JointState, level: float) -> list[FloatArray]:
         """Return the standard deviation granted to the defects, per run (n - 1, d).
 
         A random walk, so that halved intervals get half the variance; and what the grid
@@ -230,40 +205,28 @@ class _Engine:
             for grid, error in zip(state.grids, state.unresolved, strict=True)
         ]
 
-    def linearize(self, state: _State, level: float) -> list[Linearized]:
+    def linearize(self, state: JointState, level: float) -> list[Linearized]:
         """Linearise every run."""
-        scales = self.defect_scale(state, level)
-        known = (self.table, state.coefficients)
-        precisions = [grid.measured / state.sigma**2 for grid in state.grids]
-
-        def of_run(grid: Grid, x: FloatArray, scale: FloatArray, own: FloatArray) -> Linearized:
-            return linearize(grid, *known, x, scale, own)
-
-        return list(self.each(of_run, state.grids, state.x, scales, precisions))
+        return self.elimination.linearize(state, self.defect_scale(state, level))
 
     # -- normal equations of the coefficients --------------------------------------
 
-    def marginal(
-        self, runs: list[Linearized], support: BoolArray | None = None
-    ) -> tuple[FloatArray, FloatArray, float, list[tuple[BandedInformation, Sensitivities]]]:
-        """Eliminate the trajectories.
-
-        Returns the precision and the gradient of the coefficients, the cost, and what
-        leads back to the trajectories.
-        """
-        eliminated = list(self.each(partial(_eliminate, support=support), runs))
-        S = np.sum([e[0] for e in eliminated], axis=0)
-        gradient = np.sum([e[1] for e in eliminated], axis=0)
-        return S, gradient, sum(e[2] for e in eliminated), [e[3] for e in eliminated]
-
-    def search(self, state: _State, level: float, open_to: BoolArray) -> InformationSearch:
-        """Return the normal equations of all candidate terms."""
-        S, gradient, cost, _ = self.marginal(self.linearize(state, level))
-        xi = state.coefficients.T.ravel()
+    def search(self, state: JointState, level: float, open_to: BoolArray) -> InformationSearch:
+        """Return the normal equations of the terms that may enter."""
+        terms = terms_of(open_to | state.support)
+        S, gradient, cost, _ = self.elimination.marginal(self.linearize(state, level), terms)
+        xi = state.coefficients[terms].T.ravel()
         b = S @ xi - gradient
-        return InformationSearch(S, b, open_to.ravel(), offset=cost + float(xi @ (b - gradient)))
+        offset = cost + float(xi @ (b - gradient))
+        n = self.d * self.p
+        here = (self.p * np.arange(self.d)[:, None] + terms).ravel()
+        among_all, right = np.zeros((n, n)), np.zeros(n)
+        among_all[np.ix_(here, here)], right[here] = S, b
+        return InformationSearch(among_all, right, open_to.ravel(), offset=offset)
 
-    def with_support(self, state: _State, search: InformationSearch, flat: BoolArray) -> _State:
+    def with_support(
+        self, state: JointState, search: InformationSearch, flat: BoolArray
+    ) -> JointState:
         """Move to a support and the coefficients the normal equations give it."""
         xi = search.solve(flat)[0].reshape(self.d, self.p)
         support = flat.reshape(self.d, self.p) & (xi != 0)
@@ -275,23 +238,24 @@ class _Engine:
 
     # -- one support ---------------------------------------------------------------
 
-    def relax(self, state: _State, level: float, most: int = _MOST_STEPS) -> _State:
+    def relax(self, state: JointState, level: float, most: int = _MOST_STEPS) -> JointState:
         """Gauss-Newton on trajectories and coefficients, with damped steps."""
         runs = self.linearize(state, level)
         cost = sum(run.cost for run in runs)
         for _ in range(most):
-            moved, runs, new = self._moved(state, runs, cost, level)
+            moved, trial, new = self._moved(state, runs, cost, level)
             if not new < cost:
+                self.elimination.remember(state, runs)
                 break
-            gain, cost, state = cost - new, new, moved
+            gain, cost, state, runs = cost - new, new, moved, trial
             if gain < 0.1 + 1e-5 * cost:
                 break
         return replace(state, cost=cost, excused=self.excused(state, runs, level))
 
     def _moved(
-        self, state: _State, runs: list[Linearized], cost: float, level: float
-    ) -> tuple[_State, list[Linearized], float]:
-        dxi, dx = self._direction(state, runs)
+        self, state: JointState, runs: list[Linearized], cost: float, level: float
+    ) -> tuple[JointState, list[Linearized], float]:
+        dxi, dx = self.elimination.direction(state, runs)
         share = 1.0
         while True:
             moved = replace(
@@ -305,25 +269,9 @@ class _Engine:
                 return moved, trial, new if np.isfinite(new) else np.inf
             share *= 0.5
 
-    def _direction(
-        self, state: _State, runs: list[Linearized]
-    ) -> tuple[FloatArray, list[FloatArray]]:
-        """Return the Gauss-Newton step of coefficients (n_terms, d) and trajectories."""
-        support = state.support
-        S, gradient, _, parts = self.marginal(runs, support)
-        width = max(int(support.sum(axis=1).max()), 1)
-        used = np.concatenate([np.arange(width) < row.sum() for row in support])
-        step = np.zeros(len(gradient))
-        step[used] = solve_scaled(S[np.ix_(used, used)], -gradient[used])
-        dxi = np.zeros((self.p, self.d))
-        for i, row in enumerate(support):
-            dxi[row, i] = step[i * width : i * width + row.sum()]
-        dx = [_back(run, *part, step) for run, part in zip(runs, parts, strict=True)]
-        return dxi, dx
-
     # -- the grid ------------------------------------------------------------------
 
-    def refined(self, state: _State) -> tuple[_State, int]:
+    def refined(self, state: JointState) -> tuple[JointState, int]:
         """Halve the intervals on which the law is faster than the grid; also how many."""
         grids, xs, added = [], [], 0
         for grid, x, run in zip(state.grids, state.x, self.linearize(state, 1.0), strict=True):
@@ -337,7 +285,7 @@ class _Engine:
             added += len(where)
         return self.measured_errors(replace(state, grids=grids, x=xs), 0.0), added
 
-    def measured_errors(self, state: _State, level: float) -> _State:
+    def measured_errors(self, state: JointState, level: float) -> JointState:
         """Measure what the grids cannot resolve at this law.
 
         At the first levels also where the trajectory misses the data: there, the law is not
@@ -354,7 +302,7 @@ class _Engine:
             errors = [np.maximum(e, m) for e, m in zip(errors, misses, strict=True)]
         return replace(state, unresolved=errors)
 
-    def resolve(self, state: _State, level: float) -> _State:
+    def resolve(self, state: JointState, level: float) -> JointState:
         """Refine the grids until the law is resolved."""
         most = 8 * self.n_samples
         for _ in range(6):
@@ -368,7 +316,7 @@ class _Engine:
 
     # -- the whole -----------------------------------------------------------------
 
-    def start(self) -> _State:
+    def start(self) -> JointState:
         """Smooth the states one by one; there is no law yet."""
         times = [grid.times for grid in self.grids]
         columns = [
@@ -387,9 +335,9 @@ class _Engine:
             for grid, slope, v in zip(self.grids, slopes, x, strict=True)
         ]
         nothing = np.zeros((self.d, self.p), dtype=bool)
-        return _State(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
+        return JointState(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
 
-    def run(self, state: _State) -> _State:
+    def run(self, state: JointState) -> JointState:
         """Lower the defects level by level; at each, select until the support stays.
 
         The first levels are tried with simple terms alone and with all of them. The noise is
@@ -397,7 +345,7 @@ class _Engine:
         """
         *levels, last = self.levels()
         early, late = levels[:2], levels[2:]
-        tries: list[_State] = []
+        tries: list[JointState] = []
         best = None
         try:
             for simple in self.simplicities():
@@ -422,14 +370,14 @@ class _Engine:
             )
         return best or state
 
-    def started(self, state: _State, open_to: BoolArray) -> list[_State]:
+    def started(self, state: JointState, open_to: BoolArray) -> list[JointState]:
         """Regress on some terms at the smoothed trajectories, at several prices of a term."""
         search = self.search(state, 1.0, open_to)
         price = self.price(search.full_misfit())
         supports = {s.tobytes(): s for s in (search.best(k * price) for k in _PRICES)}
         return [self.with_support(state, search, support) for support in supports.values()]
 
-    def descended(self, state: _State, levels: list[float], open_to: BoolArray) -> _State:
+    def descended(self, state: JointState, levels: list[float], open_to: BoolArray) -> JointState:
         """Select among some terms at the first levels."""
         for k, level in enumerate(levels):
             if k:
@@ -437,7 +385,7 @@ class _Engine:
             state = self.selected(state, level, open_to)
         return state
 
-    def settled(self, state: _State, level: float) -> bool:
+    def settled(self, state: JointState, level: float) -> bool:
         """Say whether the law fits the data, and no term at all would still be changed."""
         if state.cost > _FITS * self.n_measured:
             return False
@@ -445,12 +393,12 @@ class _Engine:
         found = search.improved(state.support.ravel(), self.price(state.cost))
         return bool((found == state.support.ravel()).all())
 
-    def judged(self, state: _State) -> float:
+    def judged(self, state: JointState) -> float:
         """Return cost and penalties: smaller is better."""
         cost = state.cost + state.excused
         return cost + float(self.price(state.cost)[state.support.ravel()].sum())
 
-    def excused(self, state: _State, runs: list[Linearized], level: float) -> float:
+    def excused(self, state: JointState, runs: list[Linearized], level: float) -> float:
         """Return the log-ratio of the variances granted to the defects with and without errors."""
         blank = [np.zeros_like(error) for error in state.unresolved]
         base = self.defect_scale(replace(state, unresolved=blank), level)
@@ -465,14 +413,14 @@ class _Engine:
         different = [s for s, after in pairwise(sets) if (s != after).any()]
         return [*different, sets[-1]]
 
-    def with_noise(self, state: _State, level: float) -> _State:
+    def with_noise(self, state: JointState, level: float) -> JointState:
         """Estimate the noise from the misfit, with the degrees of freedom it has left."""
         state = self.with_trust(state)
         runs = self.linearize(state, level)
         variances = [run.information().variances().reshape(run.x.shape) for run in runs]
         return replace(state, sigma=np.maximum(self.noise_of(state, runs, variances), self.least))
 
-    def with_trust(self, state: _State) -> _State:
+    def with_trust(self, state: JointState) -> JointState:
         """Take for outliers what is far from the trajectory, and nothing else."""
         doubts = [
             np.abs(filled_misfit(grid, x)) > _OUTLYING * state.sigma
@@ -480,11 +428,11 @@ class _Engine:
         ]
         if np.mean(np.concatenate(doubts)) > _MOST_OUTLIERS:
             return state  # so many: it is the law that is wrong
-        grids = [replace(g, distrusted=d) for g, d in zip(state.grids, doubts, strict=True)]
+        grids = [g.doubting(d) for g, d in zip(state.grids, doubts, strict=True)]
         return replace(state, grids=grids)
 
     def noise_of(
-        self, state: _State, runs: list[Linearized], variances: list[FloatArray]
+        self, state: JointState, runs: list[Linearized], variances: list[FloatArray]
     ) -> FloatArray:
         """Return the standard deviation of the noise, shape (d,)."""
         seen = np.concatenate([grid.measured for grid in state.grids])
@@ -502,9 +450,9 @@ class _Engine:
             levels.append(levels[-1] / 20)
         return [*levels, 0.0]
 
-    def selected(self, state: _State, level: float, open_to: BoolArray) -> _State:
+    def selected(self, state: JointState, level: float, open_to: BoolArray) -> JointState:
         """Relax and select in turn until the support stays; the best that was met."""
-        met: dict[bytes, _State] = {}
+        met: dict[bytes, JointState] = {}
         for _ in range(_MOST_ROUNDS):
             self.progress.update()
             state = self.measured_errors(self.relax(state, level), level)
@@ -517,18 +465,18 @@ class _Engine:
             state = self.with_support(state, search, best)
         return min(met.values(), key=self.judged)
 
-    def candidate(self, state: _State, level: float) -> Candidate:
+    def candidate(self, state: JointState, level: float) -> Candidate:
         """Record a law that was compared: its level stands for the threshold."""
         terms = tuple((int(i), int(j)) for i, j in np.argwhere(state.support))
         misfit = state.cost / self.n_measured
         return Candidate(None, terms, level, misfit, self.judged(state))
 
-    def estimate(self, state: _State) -> JointEstimate:
+    def estimate(self, state: JointState) -> JointEstimate:
         """Read covariance, noise and smoothed trajectories off the last linearisation."""
         runs = self.linearize(state, 0.0)
-        S, _, _, parts = self.marginal(runs)
-        flat = state.support.ravel()
-        covariance = inverse_scaled(S[np.ix_(flat, flat)])
+        S, _, _, parts = self.elimination.marginal(runs, terms_of(state.support), state.support)
+        used = used_columns(state.support)
+        covariance = inverse_scaled(S[np.ix_(used, used)])
         variances = [
             part[0].variances().reshape(run.x.shape) for run, part in zip(runs, parts, strict=True)
         ]
@@ -554,21 +502,3 @@ class _Engine:
             ),
             measurement_noise=noise,
         )
-
-
-def _eliminate(
-    run: Linearized, support: BoolArray | None
-) -> tuple[FloatArray, FloatArray, float, tuple[BandedInformation, Sensitivities]]:
-    info, B = run.information(), run.sensitivities(support)
-    G, b = B.products(run.r, run.weight)
-    reduction, gradient, cost = info.eliminated(run.rows, run.J, run.weight, B)
-    return G - reduction, b - gradient, run.cost - cost, (info, B)
-
-
-def _back(
-    run: Linearized, info: BandedInformation, B: Sensitivities, step: FloatArray
-) -> FloatArray:
-    """Return the step of a trajectory that goes with a step of the coefficients."""
-    shift = B.applied(step)
-    gradient = info.gradient + info.coupling(run.rows, run.J, run.weight, shift)
-    return -info.solve(gradient).reshape(run.x.shape)

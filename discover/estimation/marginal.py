@@ -12,7 +12,8 @@ from discover.typing import FloatArray, IntArray
 
 __all__ = ["BandedInformation", "Sensitivities", "inverse_scaled", "solve_scaled"]
 
-_STRETCH = 512  # unknowns that are eliminated at once: what the second cache holds
+_STRETCH = 512  # unknowns that are eliminated at once, at least
+_CACHED = 60_000  # numbers the second cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,13 @@ class Sensitivities:
         n = self.n_parameters
         G, b = np.zeros((n, n)), np.zeros(n)
         width = self.columns.shape[1]
-        for start in np.unique(self.offset):
-            rows = self.offset == start
-            B = self.columns[self.source[rows]]
+        for start in np.flatnonzero(np.bincount(self.offset)):
+            rows = np.flatnonzero(self.offset == start)
+            root = np.sqrt(weight[rows])
+            B = self.columns[self.source[rows]] * root[:, None]
             own = slice(start, start + width)
-            G[own, own] += B.T @ (B * weight[rows, None])
-            b[own] += B.T @ (weight[rows] * r[rows])
+            G[own, own] += B.T @ B  # symmetric: half the work
+            b[own] += B.T @ (root * r[rows])
         return G, b
 
     def applied(self, step: FloatArray) -> FloatArray:
@@ -149,11 +151,12 @@ class BandedInformation:
         """
         n, width = self.band.shape
         h, m = width - 1, B.n_parameters
-        work = np.zeros((h + _STRETCH, m + 1))
+        stretch = max(_STRETCH, _CACHED // (m + 1))
+        work = np.zeros((h + min(stretch, n), m + 1))
         total = np.zeros((m + 1, m + 1))
         begin = 0
-        for low in range(0, n, _STRETCH):
-            high = min(low + _STRETCH, n)
+        for low in range(0, n, stretch):
+            high = min(low + stretch, n)
             rows = work[h : h + high - low]
             rows[:] = 0.0
             rows[:, m] = self.gradient[low:high]

@@ -45,32 +45,43 @@ class InformationSearch:
     ) -> None:
         diagonal = np.diag(S)
         usable = diagonal > 1e-300
-        self.lengths = np.sqrt(np.where(usable, diagonal, 1.0))
-        n = len(b)
+        self.n = len(b)
         self.allowed = usable if allowed is None else usable & allowed
-        self.kept = np.zeros(n, dtype=bool) if kept is None else kept & self.allowed
-        self._T = np.zeros((n + 1, n + 1))
-        self._T[:n, :n] = S / np.outer(self.lengths, self.lengths)
-        self._T[:n, n] = self._T[n, :n] = b / self.lengths
-        self._T[n, n] = offset
+        self.kept = np.zeros(self.n, dtype=bool) if kept is None else kept & self.allowed
+        some = np.flatnonzero(self.allowed)  # the tableau knows these terms only
+        self.lengths = np.sqrt(diagonal[some])
+        m = len(some)
+        self._T = np.zeros((m + 1, m + 1))
+        self._T[:m, :m] = S[np.ix_(some, some)] / np.outer(self.lengths, self.lengths)
+        self._T[:m, m] = self._T[m, :m] = b[some] / self.lengths
+        self._T[m, m] = offset
 
     def swept(self, support: BoolArray) -> tuple[FloatArray, BoolArray]:
-        """Return the tableau swept on a support, without terms that repeat others."""
-        T, inside = self._T.copy(), np.zeros(len(support), dtype=bool)
-        for j in np.flatnonzero(support & self.allowed):
+        """Return the tableau of the terms that may enter, swept on a support, and what is in it.
+
+        Terms that repeat others stay out.
+        """
+        T, inside = self._T.copy(), np.zeros(len(self.lengths), dtype=bool)
+        for j in np.flatnonzero(support[self.allowed]):
             if T[j, j] > _DEPENDENT:
                 kernel.sweep(T, j, 1.0)
                 inside[j] = True
         return T, inside
 
+    def among_all(self, inside: BoolArray) -> BoolArray:
+        """Return a support of the terms that may enter as one of all terms."""
+        support = self.allowed.copy()
+        support[support] = inside
+        return support
+
     def solve(self, support: BoolArray) -> tuple[FloatArray, FloatArray, float]:
         """Return coefficients, their standard errors (both (n,)) and the misfit."""
         T, inside = self.swept(support)
-        n = len(support)
-        xi, errors = np.zeros(n), np.full(n, np.inf)
-        xi[inside] = T[:n, n][inside] / self.lengths[inside]
-        errors[inside] = np.sqrt(np.maximum(-np.diag(T)[:n][inside], 0)) / self.lengths[inside]
-        return xi, errors, float(T[n, n])
+        m, found = len(inside), self.among_all(inside)
+        xi, errors = np.zeros(self.n), np.full(self.n, np.inf)
+        xi[found] = T[:m, m][inside] / self.lengths[inside]
+        errors[found] = np.sqrt(np.maximum(-np.diag(T)[:m][inside], 0)) / self.lengths[inside]
+        return xi, errors, float(T[m, m])
 
     def full_misfit(self) -> float:
         """Return the misfit of all terms together."""
@@ -81,11 +92,12 @@ class InformationSearch:
         T, inside = self.swept(support | self.kept)
         found, n = inside.copy(), int(inside.sum())
         removed, losses = np.empty(n, dtype=np.int64), np.empty(n)
-        steps = kernel.backward_path(T, inside, self.kept, penalty, removed, losses)
+        kept = self.kept[self.allowed]
+        steps = kernel.backward_path(T, inside, kept, penalty[self.allowed], removed, losses)
         total = np.cumsum(losses[:steps])
         if steps and total.min() < 0:
             found[removed[: int(np.argmin(total)) + 1]] = False
-        return found
+        return self.among_all(found)
 
     def improved(self, support: BoolArray, penalty: FloatArray) -> BoolArray:
         """Return the support at the end of all additions, removals and swaps that pay.
@@ -97,9 +109,9 @@ class InformationSearch:
             What each term must improve the misfit by.
         """
         T, inside = self.swept(support | self.kept)
-        most = 4 * len(support)
-        kernel.improve(T, inside, self.kept, self.allowed, penalty, _DEPENDENT, most)
-        return inside
+        some, every = self.allowed, np.ones(len(inside), dtype=bool)
+        kernel.improve(T, inside, self.kept[some], every, penalty[some], _DEPENDENT, 4 * self.n)
+        return self.among_all(inside)
 
     def best(self, penalty: FloatArray, start: BoolArray | None = None) -> BoolArray:
         """Return the best support found, backwards from all terms and from `start`."""

@@ -149,7 +149,7 @@ class _Rows:
     def propagation(self, coefficients: FloatArray) -> csr_array:
         """Return how the noise of the samples moves the residuals, to first order."""
         n, d = self.inputs.shape[0], self.targets.shape[1]
-        _, _, slopes = law_on(self.table, coefficients, self.inputs)
+        _, slopes = law_on(self.table, coefficients, self.inputs)
         blocks = np.arange(n) * d
         row = (blocks[:, None, None] + np.arange(d)[:, None] + np.zeros((d, d), int)).ravel()
         column = (blocks[:, None, None] + np.arange(d)[None, :] + np.zeros((d, d), int)).ravel()

@@ -15,24 +15,29 @@ from numba import njit
 def add_residuals(first, J, r, weight, band, gradient):
     """Add ``J' diag(weight) J`` to `band` and ``J' diag(weight) r`` to `gradient`.
 
-    `J` is (n_rows, width), width at most the number of columns of `band`.
+    `J` is (n_rows, width), width at most the number of columns of `band`. Neighbouring rows
+    with the same `first` are added three at a time: `band` is read and written once.
     """
     n_rows, width = J.shape
     h = band.shape[1] - 1
-    for k in range(n_rows):
-        w = weight[k]
-        if w == 0.0:
-            continue
+    k = 0
+    while k < n_rows:
         start = first[k]
+        size = 1
+        while size < 3 and k + size < n_rows and first[k + size] == start:
+            size += 1
+        i, j = k + min(1, size - 1), k + size - 1
+        w0 = weight[k]
+        w1 = weight[i] if size > 1 else 0.0
+        w2 = weight[j] if size > 2 else 0.0
+        J0, J1, J2 = J[k], J[i], J[j]
         for a in range(width):
-            scaled = w * J[k, a]
-            if scaled == 0.0:
-                continue
-            row = start + a
-            gradient[row] += scaled * r[k]
-            shift = h - a
+            s0, s1, s2 = w0 * J0[a], w1 * J1[a], w2 * J2[a]
+            gradient[start + a] += s0 * r[k] + s1 * r[i] + s2 * r[j]
+            row = band[start + a, h - a :]
             for b in range(a + 1):
-                band[row, shift + b] += scaled * J[k, b]
+                row[b] += s0 * J0[b] + s1 * J1[b] + s2 * J2[b]
+        k += size
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -62,38 +67,52 @@ def add_coupling(first, J, weight, source, offset, columns, low, high, begin, ou
         if start + width <= low:
             following = k + 1
             continue
-        w, s, o = weight[k], source[k], offset[k]
+        w, o = weight[k], offset[k]
         if w == 0.0:
             continue
+        column = columns[source[k]]
         for a in range(max(0, low - start), min(width, high - start)):
             scaled = w * J[k, a]
             if scaled == 0.0:
                 continue
-            row = start + a - low
+            target = out[start + a - low, o : o + p]
             for j in range(p):
-                out[row, o + j] += scaled * columns[s, j]
+                target[j] += scaled * column[j]
     return following
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def factor(band):
-    """Overwrite `band` with its Cholesky factor L; return the failing row, or -1."""
+    """Overwrite `band` with its Cholesky factor L; return the failing row, or -1.
+
+    Four columns at a time, so that the rows below are read and written once for all four.
+    """
     n, width = band.shape
     h = width - 1
-    for r in range(n):
-        low = max(0, r - h)
-        for c in range(low, r + 1):
-            total = band[r, h + c - r]
-            start = max(low, c - h)
-            left, right = h - r, h - c
-            for k in range(start, c):
-                total -= band[r, left + k] * band[c, right + k]
-            if c < r:
-                band[r, left + c] = total / band[c, h]
-            elif total > 0.0:
-                band[r, h] = np.sqrt(total)
-            else:
-                return r
+    panel = np.empty((4, h + 4))  # columns c .. c + 3, from row c on
+    for c in range(0, n, 4):
+        q = min(4, n - c)
+        reach = min(h + q, n - c)
+        panel[:] = 0.0
+        for m in range(q):
+            pivot = band[c + m, h]
+            if not pivot > 0.0:
+                return c + m
+            pivot = np.sqrt(pivot)
+            band[c + m, h] = pivot
+            for i in range(m + 1, min(m + h + 1, reach)):
+                value = band[c + i, h + m - i] / pivot
+                band[c + i, h + m - i] = value
+                panel[m, i] = value
+            for k in range(m + 1, q):
+                for i in range(k, min(m + h + 1, reach)):
+                    band[c + i, h + k - i] -= panel[m, i] * panel[m, k]
+        p0, p1, p2, p3 = panel[0, q:], panel[1, q:], panel[2, q:], panel[3, q:]
+        for i in range(reach - q):
+            a0, a1, a2, a3 = p0[i], p1[i], p2[i], p3[i]
+            row = band[c + q + i, h - i :]
+            for j in range(i + 1):
+                row[j] -= a0 * p0[j] + a1 * p1[j] + a2 * p2[j] + a3 * p3[j]
     return -1
 
 
@@ -109,26 +128,22 @@ def forward(band, first, work):
     for i in range(h, work.shape[0]):
         r = first + i - h
         c = 0
+        target = work[i]
         while c + 3 < h:
             a0, a1, a2, a3 = band[r, c], band[r, c + 1], band[r, c + 2], band[r, c + 3]
             row = i - h + c
+            w0, w1, w2, w3 = work[row], work[row + 1], work[row + 2], work[row + 3]
             for j in range(n_columns):
-                work[i, j] -= (
-                    a0 * work[row, j]
-                    + a1 * work[row + 1, j]
-                    + a2 * work[row + 2, j]
-                    + a3 * work[row + 3, j]
-                )
+                target[j] -= a0 * w0[j] + a1 * w1[j] + a2 * w2[j] + a3 * w3[j]
             c += 4
         while c < h:
-            a0 = band[r, c]
-            row = i - h + c
+            a0, w0 = band[r, c], work[i - h + c]
             for j in range(n_columns):
-                work[i, j] -= a0 * work[row, j]
+                target[j] -= a0 * w0[j]
             c += 1
         inverse = 1.0 / band[r, h]
         for j in range(n_columns):
-            work[i, j] *= inverse
+            target[j] *= inverse
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -137,10 +152,15 @@ def solve(band, x):
     n, width = band.shape
     h = width - 1
     for r in range(n):
-        total = x[r]
-        for c in range(max(0, r - h), r):
-            total -= band[r, h + c - r] * x[c]
-        x[r] = total / band[r, h]
+        known = min(h, r)
+        row, before = band[r, h - known :], x[r - known :]
+        even, odd = x[r], 0.0  # two sums: neither waits for the other
+        for c in range(known // 2):
+            even -= row[2 * c] * before[2 * c]
+            odd -= row[2 * c + 1] * before[2 * c + 1]
+        if known % 2:
+            odd -= row[known - 1] * before[known - 1]
+        x[r] = (even + odd) / band[r, h]
     for r in range(n - 1, -1, -1):
         x[r] /= band[r, h]
         for c in range(max(0, r - h), r):
@@ -151,16 +171,30 @@ def solve(band, x):
 def selected_inverse(band, out):
     """Write the entries of ``(L L')^-1`` inside the band to `out`, of the same layout.
 
-    The recursion of Takahashi, Fagan and Chin (1973), from the last row upwards.
+    The recursion of Takahashi, Fagan and Chin (1973), from the last row upwards. What is known
+    of the next `h` rows is kept as a full matrix; row `r` has the place ``r % h`` there.
     """
     n, width = band.shape
     h = width - 1
+    known = np.zeros((h, h))
+    column, new = np.zeros(h), np.empty(h)
     for c in range(n - 1, -1, -1):
         diagonal = band[c, h]
         last = min(n - 1, c + h)
-        for r in range(last, c - 1, -1):
-            total = 1.0 / diagonal if r == c else 0.0
-            for k in range(c + 1, last + 1):
-                value = out[r, h + k - r] if k <= r else out[k, h + r - k]
-                total -= band[k, h + c - k] * value
-            out[r, h + c - r] = total / diagonal
+        for k in range(h):
+            new[k] = 0.0
+        for r in range(c + 1, last + 1):
+            value = band[r, h + c - r] / diagonal
+            column[r % h] = value
+            for k in range(h):
+                new[k] -= value * known[r % h, k]
+        total = 1.0 / (diagonal * diagonal)
+        for r in range(c + 1, last + 1):
+            out[r, h + c - r] = new[r % h]
+            total -= column[r % h] * new[r % h]
+        out[c, h] = total
+        if h > 0:
+            place = c % h
+            for k in range(h):
+                known[place, k] = known[k, place] = new[k]
+            known[place, place] = total

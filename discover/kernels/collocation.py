@@ -9,14 +9,13 @@ from discover.kernels.terms import fill_slot_slopes, fill_slots
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def law_at_points(program, constants, outputs, coefficients, X, theta, f, slopes):
-    """Evaluate terms, law and its Jacobian at every point.
+def law_at_points(program, constants, outputs, coefficients, X, f, slopes):
+    """Evaluate a law and its Jacobian at every point.
 
     Parameters
     ----------
     coefficients : (n_terms, d), zero where a term is not in an equation.
     X : (n, n_inputs), states first.
-    theta : (n, n_terms) out.
     f : (n, d) out.
     slopes : (n, d, d) out, the derivative of equation `i` with respect to state `j`.
     """
@@ -38,7 +37,6 @@ def law_at_points(program, constants, outputs, coefficients, X, theta, f, slopes
                 slopes[i, q, j] = 0.0
         for k in range(p):
             s = outputs[k]
-            theta[i, k] = v[s]
             for q in range(d):
                 c = coefficients[k, q]
                 if c != 0.0:
@@ -48,7 +46,7 @@ def law_at_points(program, constants, outputs, coefficients, X, theta, f, slopes
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def defects(first, weights, left, x, f, theta, slopes, r, J, columns):
+def defects(first, weights, left, x, f, slopes, r, J):
     """Write the defects ``x[k+1] - x[k] - sum_j w[k, j] f[first[k] + j]`` and derivatives.
 
     Parameters
@@ -56,22 +54,14 @@ def defects(first, weights, left, x, f, theta, slopes, r, J, columns):
     first : (n_intervals,), first point of the stencil of an interval.
     weights : (n_intervals, m), quadrature weights, in units of time.
     left : (n_intervals,), the point an interval starts at.
-    x, f : (n, d); theta : (n, n_terms); slopes : (n, d, d).
+    x, f : (n, d); slopes : (n, d, d).
     r : (n_intervals * d,) out.
     J : (n_intervals * d, m * d) out, with respect to the points of the stencil.
-    columns : (n_intervals, n_terms) out, minus the derivative with respect to the
-        coefficients of any one equation.
     """
     n_intervals, m = weights.shape
-    d, p = x.shape[1], theta.shape[1]
+    d = x.shape[1]
     for k in range(n_intervals):
         a = first[k]
-        for c in range(p):
-            columns[k, c] = 0.0
-        for j in range(m):
-            w = weights[k, j]
-            for c in range(p):
-                columns[k, c] += w * theta[a + j, c]
         here = left[k] - a
         for i in range(d):
             row = k * d + i
@@ -84,6 +74,21 @@ def defects(first, weights, left, x, f, theta, slopes, r, J, columns):
             J[row, here * d + i] -= 1.0
             J[row, (here + 1) * d + i] += 1.0
             r[row] = total
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def integrals(first, weights, theta, out):
+    """Write the integrals of the columns of `theta` over every interval, (n_intervals, p)."""
+    n_intervals, m = weights.shape
+    p = theta.shape[1]
+    for k in range(n_intervals):
+        a = first[k]
+        for c in range(p):
+            out[k, c] = 0.0
+        for j in range(m):
+            w = weights[k, j]
+            for c in range(p):
+                out[k, c] += w * theta[a + j, c]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -152,9 +152,8 @@ def test_laws_at_points_agree_with_the_term_table():
     rng = np.random.default_rng(1)
     X, coefficients = rng.normal(size=(9, 3)), rng.normal(size=(5, 2))
     coefficients[[0, 3], [1, 0]] = 0.0
-    theta, f, slopes = np.empty((9, 5)), np.empty((9, 2)), np.empty((9, 2, 2))
-    law_at_points(table.program, table.constants, table.outputs, coefficients, X, theta, f, slopes)
-    np.testing.assert_allclose(theta, table.evaluate(X))
+    f, slopes = np.empty((9, 2)), np.empty((9, 2, 2))
+    law_at_points(table.program, table.constants, table.outputs, coefficients, X, f, slopes)
     np.testing.assert_allclose(f, table.evaluate(X) @ coefficients, atol=1e-14)
     expected = np.einsum("npj,pi->nij", table.jacobian(X)[:, :, :2], coefficients)
     np.testing.assert_allclose(slopes, expected, atol=1e-13)
@@ -166,18 +165,17 @@ def test_defects_are_differentiated_by_trajectory_and_coefficients():
     t = np.cumsum(rng.uniform(0.05, 0.15, 10))
     x, C = rng.normal(size=(10, 2)), rng.normal(size=(6, 2))
     grid = Grid(t, np.empty((10, 0)), x)
-    ones = np.ones((9, 2)), np.ones((10, 2))
-    run = linearize(grid, table, C, x, *ones)
+    run = linearize(grid, table, C, x)
     dx, dC = 1e-6 * rng.normal(size=x.shape), 1e-6 * rng.normal(size=C.shape)
-    up = linearize(grid, table, C + dC, x + dx, *ones)
-    down = linearize(grid, table, C - dC, x - dx, *ones)
-    B = run.sensitivities()
+    up = linearize(grid, table, C + dC, x + dx)
+    down = linearize(grid, table, C - dC, x - dx)
+    B = run.sensitivities(table)
     reach = run.rows[:, None] + np.arange(run.J.shape[1])
     linear = (run.J * dx.ravel()[reach]).sum(axis=1) + B.applied(dC.T.ravel())
     np.testing.assert_allclose((up.r - down.r) / 2, linear, rtol=1e-6, atol=1e-12)
     support = np.zeros((2, 6), dtype=bool)
     support[0, [1, 4]] = support[1, [0, 2, 5]] = True
-    few = run.sensitivities(support)
+    few = run.sensitivities(table, support)
     np.testing.assert_allclose(
         few.applied(np.concatenate([dC.T[0, support[0]], [0.0], dC.T[1, support[1]]])),
         B.applied(np.where(support, dC.T, 0.0).ravel()),
