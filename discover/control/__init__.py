@@ -7,6 +7,7 @@ from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
 from discover.control.film import film
 from discover.control.harvest import HarvestPlanner
+from discover.control.memory import KnownPlant, PlantMemory, RecallingPolicy
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
@@ -42,12 +43,15 @@ __all__ = [
     "Episode",
     "HarvestPlanner",
     "HorizonErrors",
+    "KnownPlant",
     "LearnedDynamics",
     "LearningCurve",
     "Plant",
+    "PlantMemory",
     "PolicyForm",
     "PolicyPath",
     "Pruning",
+    "RecallingPolicy",
     "RewardLearner",
     "SINDyRL",
     "Search",
