@@ -12,6 +12,7 @@ from discover.estimation.first_guess import (
     interpolate_sparse,
     smooth_coordinates,
 )
+from discover.estimation.search import sparse_start
 from discover.estimation.series import Flow, Observed, Series, cumulative, time_grid
 from discover.exceptions import DataError
 from discover.observations.field import Field
@@ -29,6 +30,7 @@ _MOST_STATES = 200  # coordinates; the cost grows with their third power
 _STEP = 0.04  # steps of the trajectory, in units of the time in which the field changes
 _WINDOW = 0.4  # width of the integral form, in the same units
 _FAINT = 1e-6  # least power of a coordinate, over the largest
+_NEGLECTED = 10.0  # least error of the states, in amplitudes of the strongest wave left out
 
 
 class FieldSeries:
@@ -84,8 +86,18 @@ class FieldSeries:
         # the mean follows no spectrum; taking a faint one for zero would make it a drift u_x
         mean = np.flatnonzero(self.basis.constant)
         self.power[mean] = np.maximum(self.power[mean], self.spectrum.noise)
+        self.error_variance = max(self.noise_variance, self._neglected(record))
         self._guess(climatology, unit)
         self.observed = self._observed()
+
+    @staticmethod
+    def _neglected(record: FloatArray) -> float:
+        """Return how far the kept waves are from a law of their own, as a variance.
+
+        Waves that are left out act on those that are kept; observations that are cleaner
+        than that must not be believed to the last digit.
+        """
+        return _NEGLECTED**2 * _RESOLVED * float(np.nanvar(record))
 
     def _spectrum(
         self, values: FloatArray, noise_std: float | None, climatology: Field | None
@@ -113,6 +125,11 @@ class FieldSeries:
     def noise_variance(self) -> float:
         """Variance of the noise of an observed value."""
         return self.spectrum.noise_variance
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the observations are better than what the kept waves can explain."""
+        return self.error_variance > self.noise_variance
 
     # -- the trajectory's first guess ------------------------------------------------
 
@@ -160,7 +177,7 @@ class FieldSeries:
 
     def _observed(self) -> Observed:
         values = self.field.values[..., 0]
-        variance = self.noise_variance
+        variance = self.error_variance
         if self.complete:
             weight = self.field.grid.size / variance
             rows = self.basis.project(self.field.grid, values)
@@ -185,7 +202,7 @@ class FieldSeries:
         """Return what the joint smoother takes."""
         return Series(
             flow, self.observed, self.steps, np.sqrt(self.power), self.guess, self.time_scale,
-            float(self.times[0]),
+            float(self.times[0]), self.is_clean,
         )  # fmt: skip
 
     def law(self, theta: FloatArray) -> GalerkinFlow:
@@ -197,7 +214,7 @@ class FieldSeries:
         regressor: SparseRegressor,
         term_names: Sequence[str],
         base: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
-    ) -> FloatArray:
+    ) -> tuple[FloatArray, FloatArray]:
         """Return first coefficients, from the integral form on the first guess.
 
         Parameters
@@ -206,6 +223,11 @@ class FieldSeries:
         term_names : sequence of str
         base : callable, optional
             Tendency of a solver in coordinates, for states (n, n_states) and times (n,).
+
+        Returns
+        -------
+        chosen, sparse : ndarray of shape (n_terms,)
+            Of the terms that the regressor chose, and of those that explain much.
 
         Notes
         -----
@@ -231,7 +253,8 @@ class FieldSeries:
         )
         stats = source.statistics(regressor.n_blocks)
         found = identify(source, stats, regressor, term_names=term_names, strict=False)
-        return np.asarray(found.coefficients[0])
+        chosen = np.asarray(found.coefficients[0])
+        return chosen, sparse_start(stats, chosen)
 
     def basis_rows(self, radius: float) -> IntArray:
         """Return which coordinates belong to waves up to a wavenumber."""

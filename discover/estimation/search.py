@@ -6,10 +6,12 @@ import numpy as np
 
 from discover.kernels import sweeping as kernel
 from discover.libraries.termtable import TermTable
+from discover.statistics import SufficientStatistics
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["InformationSearch", "factors_of", "term_penalties"]
+__all__ = ["InformationSearch", "factors_of", "sparse_start", "term_penalties"]
 
+_WORTH = 0.5  # of the residual: what a term of a start must explain
 _DEPENDENT = 1e-11  # residual share of a column below which it repeats the others
 
 
@@ -113,6 +115,18 @@ class InformationSearch:
         kernel.improve(T, inside, self.kept[some], every, penalty[some], _DEPENDENT, 4 * self.n)
         return self.among_all(inside)
 
+    def best_pair(self) -> BoolArray:
+        """Return the two terms that together leave the smallest misfit."""
+        n = len(self.lengths)
+        S, b = self._T[:n, :n], self._T[:n, n]
+        own = b**2 + b[:, None] ** 2 - 2.0 * S * np.outer(b, b)
+        left = 1.0 - S**2
+        usable = (left > _DEPENDENT) & self.allowed & self.allowed[:, None]
+        gain = np.where(usable, own / np.where(usable, left, 1.0), -np.inf)
+        support = np.zeros(n, dtype=bool)
+        support[list(np.unravel_index(int(np.argmax(gain)), gain.shape))] = True
+        return support
+
     def best(self, penalty: FloatArray, start: BoolArray | None = None) -> BoolArray:
         """Return the best support found, backwards from all terms and from `start`."""
         candidates = [self.pruned(self.allowed, penalty)]
@@ -137,3 +151,36 @@ def factors_of(table: TermTable) -> IntArray:
     """Return how many factors each term is a product of; 0 for the constant."""
     factors = np.array([sum(table.factors(j).values()) for j in range(table.n_terms)])
     return np.where(np.array(table.names) == "1", 0, factors)
+
+
+def sparse_start(stats: SufficientStatistics, chosen: FloatArray) -> FloatArray:
+    """Return first coefficients for an iteration: only those of terms that explain much.
+
+    Parameters
+    ----------
+    stats : SufficientStatistics
+        Of one target.
+    chosen : ndarray of shape (n_terms,)
+        What a regressor chose.
+
+    Returns
+    -------
+    ndarray of shape (n_terms,)
+
+    Notes
+    -----
+    Rows that share the errors of a first guess are not independent. A regressor that takes
+    them for such keeps terms that fit these errors, and the iteration may stay with them. Here
+    a term must explain half as much as the chosen terms leave.
+    """
+    R = stats.triangle
+    A, y = R[:, :-1], R[:, -1]
+    unit = chosen * stats.scale[:-1] / stats.scale[-1]
+    left = float(np.sum((y - A @ unit) ** 2))
+    search = InformationSearch(A.T @ A, A.T @ y, offset=float(y @ y))
+    cost = np.full(len(chosen), _WORTH * left)
+    ends = [search.best(cost, start) for start in (chosen != 0, search.best_pair())]
+    support = min(ends, key=lambda end: search.solve(end)[2] + cost[end].sum())
+    if support.sum() >= np.count_nonzero(chosen):
+        return chosen
+    return np.asarray(search.solve(support)[0] * stats.scale[-1] / stats.scale[:-1])

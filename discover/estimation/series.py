@@ -246,6 +246,9 @@ class Series:
         Unit of time of the process noise.
     begin : float, default=0.0
         Time of the first state.
+    is_clean : bool, default=False
+        Whether the errors of the observations stand for what no law explains better: then a
+        misfit below what they allow is no reason to believe more.
     """
 
     flow: Callable[[FloatArray], Flow]
@@ -255,6 +258,7 @@ class Series:
     guess: FloatArray
     time_scale: float = 1.0
     begin: float = 0.0
+    is_clean: bool = False
 
     @property
     def times(self) -> FloatArray:
@@ -330,6 +334,7 @@ def fit_series(
     regressor: SparseRegressor,
     theta: FloatArray,
     term_names: Sequence[str],
+    sparse: FloatArray | None = None,
 ) -> SeriesFit:
     """Smooth trajectories and select the terms of their law, in turns.
 
@@ -341,6 +346,8 @@ def fit_series(
     theta : ndarray of shape (n_terms,)
         First coefficients, for instance of the weak form on the first guess.
     term_names : sequence of str
+    sparse : ndarray of shape (n_terms,), optional
+        Other first coefficients, of fewer terms.
 
     Returns
     -------
@@ -349,18 +356,45 @@ def fit_series(
     Notes
     -----
     Selection works on the marginal normal equations of *all* candidate terms, so a term
-    that was dropped can come back, and one that was wrong can leave.
+    that was dropped can come back, and one that was wrong can leave. The first guess obeys
+    no law, and terms evaluated on it carry its errors; where candidates nearly depend on
+    each other, as on a few solitons, terms that fit these errors stay, but do not settle. Then
+    the guess is smoothed with the sparse start before anything is selected, its terms are
+    held until the trajectory is bound to them, and the better law of the two is returned.
     """
     states = [run.guess for run in runs]
+    fit, settled = _in_turns(runs, regressor, theta, states, term_names)
+    if settled or sparse is None or not sparse.any():
+        return fit
+    states = [
+        _linearised(run, sparse, x, SCHEDULE[0]).states for run, x in zip(runs, states, strict=True)
+    ]
+    held, _ = _in_turns(runs, regressor, sparse, states, term_names, held=True)
+    return min(fit, held, key=lambda one: _price(runs, one))
+
+
+def _in_turns(
+    runs: Sequence[Series],
+    regressor: SparseRegressor,
+    theta: FloatArray,
+    states: Sequence[FloatArray],
+    term_names: Sequence[str],
+    held: bool = False,
+) -> tuple[SeriesFit, bool]:
+    """Smooth and select round by round; return whether the last round changed nothing."""
     n = sum(run.observed.n_values for run in runs)
+    least = float(sum(run.observed.n_values for run in runs if run.is_clean))
     rounds = [*SCHEDULE, *[SCHEDULE[-1]] * (_MOST_ROUNDS - 1)]
+    first = (theta != 0)[None]
     for number, q in enumerate(rounds):
         found = [_linearised(run, theta, x, q) for run, x in zip(runs, states, strict=True)]
         G = np.sum([lin.G for lin in found], axis=0)
         b = np.sum([lin.b for lin in found], axis=0)
-        misfit = _smallest_misfit(found, G, b)
-        stats = _as_statistics(G, b, misfit, n)
-        estimate = regressor.fit_statistics(stats, term_names=term_names)
+        misfit = max(_smallest_misfit(found, G, b), least)
+        estimate = regressor.fit_statistics(
+            _as_statistics(G, b, misfit, n), term_names=term_names,
+            allowed=first if held and q > SCHEDULE[-1] else None,
+        )  # fmt: skip
         new = estimate.coefficients[0]
         states = [lin.trajectory(new) for lin in found]
         fit = SeriesFit(estimate, states, G, b, theta, misfit, n)
@@ -368,7 +402,18 @@ def fit_series(
         theta = new
         if settled and number >= len(SCHEDULE) - 1:
             break
-    return fit
+    return fit, settled
+
+
+def _price(runs: Sequence[Series], fit: SeriesFit) -> float:
+    """Return the misfit of a law on its own trajectory, and what its terms cost.
+
+    The extended information criterion (Chen and Chen, Biometrika 95 (2008) 759-771).
+    """
+    pairs = zip(runs, fit.states, strict=True)
+    misfit = sum(_linearised(run, fit.coefficients, x, SCHEDULE[-1]).energy for run, x in pairs)
+    each = np.log(fit.n_values) + 2.0 * np.log(len(fit.theta))
+    return float(misfit + each * np.count_nonzero(fit.coefficients))
 
 
 def innovation_misfit(

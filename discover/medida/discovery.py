@@ -58,11 +58,12 @@ class ModelErrorDiscovery(BaseEstimator):
 
     Parameters
     ----------
-    dynamics : Dynamics or callable
+    dynamics : Dynamics, callable or None
         The solver under test: ``step(x, t, dt)``, or an object with ``step`` or ``rhs``
         (a law of this package is one: then its equation is repaired, and its terms are
         candidates, too). One with controls, ``step(x, t, dt, u)``, is given those of the
-        observations.
+        observations. None for fields of which nothing is known: the error is the whole
+        equation.
     library : FeatureLibrary or str, optional
         Candidate terms of the error. For fields over jets, ``"u*u_x, u_xx, u_xxxx"``; by
         default powers up to 4, alone and times one derivative of order up to 4. For
@@ -151,7 +152,7 @@ class ModelErrorDiscovery(BaseEstimator):
 
     def __init__(
         self,
-        dynamics: Any,
+        dynamics: Any = None,
         library: FeatureLibrary | str | None = None,
         regressor: SparseRegressor | None = None,
         *,
@@ -221,11 +222,12 @@ class ModelErrorDiscovery(BaseEstimator):
         auxiliary = self.auxiliary
         if isinstance(law, GridLaw) and auxiliary is None:
             auxiliary = law.auxiliary
+        terms = self._field_terms(field, auxiliary)
+        law = _nothing(terms) if law is None else law
         if isinstance(law, SymbolicModel) and law.kind == "direct":
             law = law_on_grid(law, self.grid_, field.names, auxiliary)
         self.solver_ = self._as_solver(law)
         _check_controls(self.solver_, False, _WRAP)
-        terms = self._field_terms(field, auxiliary)
         known = KnownLaw.read(law, terms.table)
         self.terms_ = terms if known is None else replace(terms, table=known.table)
         regressor = self._a_regressor()
@@ -265,6 +267,11 @@ class ModelErrorDiscovery(BaseEstimator):
         )  # fmt: skip
 
     def _fit_runs(self, runs: Sequence[Trajectory]) -> Self:
+        if self.dynamics is None:
+            raise DataError(
+                "ModelErrorDiscovery: dynamics must be a solver for tables of states; got None. "
+                "Without a solver, SINDy finds the whole law."
+            )
         names, controls = runs[0].state_names, runs[0].control_names
         self.solver_ = self._as_solver(self.dynamics)
         _check_controls(self.solver_, bool(controls), _PASS)
@@ -463,6 +470,14 @@ def _check_complete(runs: Sequence[Trajectory]) -> None:
                 f"ModelErrorDiscovery: controls must be known at all times; run {number} has NaN. "
                 "Fill them in, or leave those samples out."
             )
+
+
+def _nothing(terms: FieldTerms) -> SymbolicModel:
+    """Return the law that says that nothing moves."""
+    return SymbolicModel(
+        terms.table, np.zeros((len(terms.components), terms.table.n_terms)), terms.table.inputs,
+        target_names=[f"{name}_t" for name in terms.components], kind="direct",
+    )  # fmt: skip
 
 
 def _check_filter(given: Any) -> None:

@@ -134,8 +134,8 @@ class FieldQuestion:
             p.start(self.regressor, names, seen[i].tendency if seen else None)
             for i, p in enumerate(posed)
         ]
-        theta = np.mean(starts, axis=0)
-        found = fit_series(series, self.regressor, theta, names)
+        theta, sparse = np.mean(starts, axis=0)
+        found = fit_series(series, self.regressor, theta, names, sparse)
         estimate, stats = found.estimate, found.statistics(self.known)
         if self.known is not None:
             estimate = self.regressor.fit_statistics(stats, term_names=names)
@@ -144,7 +144,7 @@ class FieldQuestion:
             estimate, [(estimate, stats)], names, target, noise, dt,
             posed[-1].basis.expand(self.grid, found.states[-1][-1:])[0],
             lambda: explain_series(series, found, base, corrected),
-            (series_note(found),), series=found, reach=posed[0].basis.reach,
+            (series_note(found), *_on_clean(posed)), series=found, reach=posed[0].basis.reach,
             record=self._record(posed[0], found.states[0][0]),
         )  # fmt: skip
 
@@ -159,3 +159,14 @@ class FieldQuestion:
         """Return the flow of the solver with an error, for any coefficients."""
         kind = TendencyFlow if self.solver.fixed_step is None else SteppedFlow
         return lambda theta: kind(seen, posed.law(theta))
+
+
+def _on_clean(posed: Sequence[FieldSeries]) -> tuple[str, ...]:
+    """Say that observations are too clean to be taken at their word."""
+    if not posed[0].is_clean:
+        return ()
+    return (
+        f"the observations are clean; {posed[0].basis.n_rows} waves are followed, and because "
+        "those left out act on them, their states are taken to be one per cent off: intervals "
+        "are wide",
+    )
