@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from discover.estimation import (
+    HiddenStateFit,
     JointEstimate,
     JointFit,
     ReweightedWeakForm,
@@ -32,8 +33,12 @@ from discover.observations import (
     Trajectory,
     as_trajectories,
     find_columns,
+    hidden_names,
     take_columns,
+    unobserved_states,
     velocity_name,
+    with_unobserved,
+    without_states,
 )
 from discover.problems import Problem, StrongForm, Transition, WeakForm, as_differentiator
 from discover.regression import (
@@ -73,6 +78,7 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
     controls: Any
     include_time: bool
     refine: bool
+    hidden: Any = None
 
     def _form(self) -> Any:
         raise NotImplementedError
@@ -115,7 +121,7 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
             return self._fit_groups(X, t, u, groups)
         self.form_ = self._form()
         runs = self._runs(X, t, u)
-        problem = self._pose(runs)
+        problem = self._pose(without_states(runs, unobserved_states(runs)))
         if problem.n_effective < _FEWEST_ROWS:
             warnings.warn(
                 f"{self._owner}: these data amount to {problem.n_effective:.1f} independent "
@@ -123,11 +129,12 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
                 DataWarning,
                 stacklevel=2,
             )
-        table, allowed = self._table(problem)
+        table, allowed = self._table(problem, runs[0].state_names)
         self.regressor_, self.estimate_ = self._identified(runs, problem, table, allowed)
         self.left_out_ = problem.left_out
         self.control_columns_ = _control_columns(X, self.controls, self.names, t)
-        self.n_features_in_ = runs[0].n_states + (runs[0].n_controls if self.controls else 0)
+        shown = runs[0].n_states - len(hidden_names(self.hidden, self._owner))
+        self.n_features_in_ = shown + (runs[0].n_controls if self.controls else 0)
         self.symbolic_ = self._law(table, self.estimate_, runs[0], problem.dt)
         if self.refine:
             self.refinement_ = refine(self.symbolic_, runs)
@@ -249,28 +256,34 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
             )
         return runs
 
-    def _table(self, problem: Problem) -> tuple[TermTable, BoolArray | None]:
-        """Return the table of candidate terms, and which target may use which."""
+    def _table(
+        self, problem: Problem, states: Sequence[str] = ()
+    ) -> tuple[TermTable, BoolArray | None]:
+        """Return the table of candidate terms, and which target may use which.
+
+        The states are those of the problem, unless there are others that nobody measured.
+        """
+        targets = tuple(states) or problem.target_names
+        inputs = (*targets, *problem.input_names[len(problem.target_names) :])
         library = PolynomialLibrary(2) if self.library is None else self.library
         library = _as_library(library)
         if isinstance(library, FeatureLibrary):
-            self.library_: Any = clone(library).fit_names(problem.input_names)
+            self.library_: Any = clone(library).fit_names(inputs)
             return self.library_.table_, None
         if not isinstance(library, Mapping):
             raise TypeError(
                 f"{self._owner}: library must be a FeatureLibrary such as PolynomialLibrary(3), "
                 f"or one per state in a dictionary; got {library!r}."
             )
-        missing = [name for name in problem.target_names if name not in library]
-        unknown = [name for name in library if name not in problem.target_names]
+        missing = [name for name in targets if name not in library]
+        unknown = [name for name in library if name not in targets]
         if missing or unknown:
             raise ValueError(
                 f"{self._owner}: library must have one entry per state "
-                f"{list(problem.target_names)}; missing {missing}, unknown {unknown}."
+                f"{list(targets)}; missing {missing}, unknown {unknown}."
             )
         self.library_ = {
-            name: clone(_as_library(library[name])).fit_names(problem.input_names)
-            for name in problem.target_names
+            name: clone(_as_library(library[name])).fit_names(inputs) for name in targets
         }
         tables = [fitted.table_ for fitted in self.library_.values()]
         table = union(tables)
@@ -362,7 +375,13 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
             1 is perfect; a constant target scores 1 if it is met to rounding, else 0.
         """
         self._check_one_law()
-        problem = self._pose(self._runs(X, t, u))
+        runs = self._runs(X, t, u)
+        if unobserved_states(runs):
+            raise ValueError(
+                f"{self._owner}: score needs measurements of every state, "
+                f"{list(unobserved_states(runs))} too; compare forecasts from smoothed_ instead."
+            )
+        problem = self._pose(runs)
         model: SymbolicModel = self.symbolic_
         states, controls = len(model.state_names), len(model.control_names)
         inputs = problem.inputs
@@ -441,6 +460,10 @@ class SINDy(_Sindy):
         much faster. "auto" is "joint" where no regressor is given, the data
         are noisy, dense and many, and the library is not too large; else it is "weak".
         ``method_`` says which, and why.
+    hidden : str, sequence of str, or 1, optional
+        The name of a state that was not measured, so that `X` has no column for it; 1 calls
+        it "hidden". A column of a :class:`Trajectory` that is NaN from top to bottom is
+        the same. It is found by the joint fit; see :class:`HiddenStateFit`.
     names, control_names : sequence of str, optional
         Names of the states and controls, where the data have none.
     controls : sequence of str or int, optional
@@ -499,6 +522,7 @@ class SINDy(_Sindy):
         regressor: SparseRegressor | None = None,
         *,
         method: Any = "auto",
+        hidden: int | str | Sequence[str] | None = None,
         names: Sequence[str] | None = None,
         control_names: Sequence[str] | None = None,
         controls: Sequence[str | int] | None = None,
@@ -509,6 +533,7 @@ class SINDy(_Sindy):
         self.library = library
         self.regressor = regressor
         self.method = method
+        self.hidden = hidden
         self.names = names
         self.control_names = control_names
         self.controls = controls
@@ -546,6 +571,9 @@ class SINDy(_Sindy):
         if hasattr(self, "statistics_"):
             del self.statistics_  # of an earlier fit by another method
         estimate = engine.identify(runs, table, allowed=allowed, include_time=self.include_time)
+        if isinstance(engine, HiddenStateFit):
+            self.method_ = f"joint fit; {engine.entry_}"
+            return engine, estimate
         chosen = isinstance(self.method, str) and self.method == "auto"
         failed = None
         if chosen and isinstance(estimate, JointEstimate):
@@ -561,11 +589,34 @@ class SINDy(_Sindy):
             return super()._identified(runs, problem, table, allowed)
         return engine, estimate
 
+    def _runs(self, X: Any, t: Any, u: Any) -> list[Trajectory]:
+        runs = with_unobserved(
+            super()._runs(X, t, u), hidden_names(self.hidden, self._owner), self._owner
+        )
+        none = unobserved_states(runs)
+        joint = isinstance(self.method, JointFit)
+        joint |= isinstance(self.method, str) and self.method in ("auto", "joint")
+        alone = joint and self.regressor is None and self.order == 1 and not self.refine
+        if none and not alone:
+            raise ValueError(
+                f"SINDy: {none[0]!r} was not measured; only method='joint' finds such a state, "
+                f"without regressor, order=2 or refine; got method={self.method!r}. Leave them "
+                "out, or leave out the state."
+            )
+        if len(none) > 1:
+            raise ValueError(
+                f"SINDy: hidden can be one state only; got {list(none)}. Measure all but one."
+            )
+        return runs
+
     def _engine(
         self, runs: Sequence[Trajectory], table: TermTable
     ) -> tuple[JointFit | ReweightedWeakForm | None, str]:
         """Return the iterated engine that the method or the noise asks for, and why."""
         method = self.method
+        if unobserved_states(runs):
+            fit = method if isinstance(method, JointFit) else JointFit()
+            return HiddenStateFit(**fit.get_params()), "joint fit"
         if isinstance(method, str) and method == "auto":
             free = self.regressor is None and self.order == 1
             reason = joint_fit_warranted(runs, table) if free else None

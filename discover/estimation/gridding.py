@@ -20,6 +20,7 @@ __all__ = [
     "grid_of",
     "isolated",
     "measured_noise",
+    "measured_spread",
     "misfit_of",
     "pieces_of",
 ]
@@ -31,7 +32,7 @@ _CHANCE = 3.0  # times the variance of the noise: more than the mean of seven sq
 
 
 def measured_noise(pieces: Sequence[Trajectory]) -> FloatArray:
-    """Estimate the noise of each state from the samples that have it."""
+    """Estimate the noise of each state from the samples that have it; 0 where none has."""
     levels = []
     for i in range(pieces[0].n_states):
         seen = [np.isfinite(run.states[:, i]) for run in pieces]
@@ -40,8 +41,16 @@ def measured_noise(pieces: Sequence[Trajectory]) -> FloatArray:
             for run, rows in zip(pieces, seen, strict=True)
             if rows.any()
         ]
-        levels.append(noise_level(alone)[0])
+        levels.append(noise_level(alone)[0] if alone else 0.0)
     return np.array(levels)
+
+
+def measured_spread(states: FloatArray) -> FloatArray:
+    """Return the standard deviation of every column over its measurements, 0 without any."""
+    seen = np.isfinite(states)
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean = np.where(seen, states, 0.0).sum(axis=0) / count
+    return np.asarray(np.sqrt((np.where(seen, states - mean, 0.0) ** 2).sum(axis=0) / count))
 
 
 def pieces_of(runs: Sequence[Trajectory]) -> list[Trajectory]:

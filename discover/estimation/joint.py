@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,6 +21,7 @@ from discover.estimation.gridding import (
     grid_of,
     isolated,
     measured_noise,
+    measured_spread,
     misfit_of,
     pieces_of,
 )
@@ -32,7 +33,7 @@ from discover.observations import Trajectory
 from discover.regression import Candidate, Estimate
 from discover.typing import BoolArray, FloatArray
 
-__all__ = ["JointEstimate", "JointFit"]
+__all__ = ["Engine", "JointEstimate", "JointFit"]
 
 _LEVELS = (0.3, 0.1, 0.03)  # defects granted on the way, in steps of the trajectory
 _LAST = (0.001, 0.01)  # at the end: of a step of the trajectory, and of the noise
@@ -138,7 +139,7 @@ class JointFit(BaseEstimator):
         """
         pieces = pieces_of(runs)
         sigma = self._noise(pieces)
-        engine = _Engine(pieces, table, sigma, allowed, include_time, self.penalty)
+        engine = Engine(pieces, table, sigma, allowed, include_time, self.penalty)
         with engine.progress, ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
             if self.n_jobs > 1:
                 engine.elimination.each = pool.map  # the kernels run without Python's lock
@@ -157,7 +158,7 @@ class JointFit(BaseEstimator):
         return sigma
 
 
-class _Engine:
+class Engine:
     """The steps of the fit, for given data and library."""
 
     def __init__(
@@ -173,7 +174,7 @@ class _Engine:
         self.d, self.p = pieces[0].n_states, table.n_terms
         self.allowed = np.ones((self.d, self.p), dtype=bool) if allowed is None else allowed
         states = np.concatenate([run.states for run in pieces])
-        self.least = _LEAST_NOISE * np.nanstd(states, axis=0)
+        self.least = _LEAST_NOISE * measured_spread(states)
         self.sigma = np.maximum(sigma, self.least)
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
@@ -319,14 +320,7 @@ class _Engine:
     def start(self) -> JointState:
         """Smooth the states one by one; there is no law yet."""
         times = [grid.times for grid in self.grids]
-        columns = [
-            smoothed_start(
-                times,
-                [np.where(grid.measured, grid.y, np.nan)[:, i] for grid in self.grids],
-                float(self.sigma[i]),
-            )
-            for i in range(self.d)
-        ]
+        columns = [self.first_guess(i) for i in range(self.d)]
         x = [np.column_stack(run) for run in zip(*columns, strict=True)]
         slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
         self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
@@ -337,30 +331,29 @@ class _Engine:
         nothing = np.zeros((self.d, self.p), dtype=bool)
         return JointState(self.grids, x, errors, self.sigma, np.zeros((self.p, self.d)), nothing)
 
+    def first_guess(self, i: int) -> list[FloatArray]:
+        """Smooth one state of every run."""
+        return smoothed_start(
+            [grid.times for grid in self.grids],
+            [np.where(grid.measured, grid.y, np.nan)[:, i] for grid in self.grids],
+            float(self.sigma[i]),
+        )
+
     def run(self, state: JointState) -> JointState:
         """Lower the defects level by level; at each, select until the support stays.
 
         The first levels are tried with simple terms alone and with all of them. The noise is
         estimated anew when the law is known, and once more at the end.
         """
-        *levels, last = self.levels()
-        early, late = levels[:2], levels[2:]
         tries: list[JointState] = []
         best = None
         try:
-            for simple in self.simplicities():
-                for first in self.started(state, simple):
-                    tries.append(self.descended(first, early, simple))
-                best = min(tries, key=self.judged)
-                if self.settled(best, early[-1]):
-                    break
-            best = self.with_trust(best or state)
-            for level in [*early[-1:], *late]:
-                best = self.selected(self.resolve(best or state, level), level, self.allowed)
-            for _ in range(2):
-                best = self.selected(self.with_noise(best or state, last), last, self.allowed)
+            for met in self.begun(state):
+                tries.append(met)
+            for met in self.lowered(min(tries, key=self.judged)):
+                best = met
         except KeyboardInterrupt:
-            if best is None and not tries:
+            if not tries:
                 raise
             best = best or tries[-1]
             warnings.warn(
@@ -369,6 +362,28 @@ class _Engine:
                 stacklevel=2,
             )
         return best or state
+
+    def begun(self, state: JointState) -> Iterator[JointState]:
+        """Select at the first levels, among simple terms and then among all."""
+        early = self.levels()[:-1][:2]
+        tries: list[JointState] = []
+        for simple in self.simplicities():
+            for first in self.started(state, simple):
+                tries.append(self.descended(first, early, simple))
+                yield tries[-1]
+            if self.settled(min(tries, key=self.judged), early[-1]):
+                return
+
+    def lowered(self, state: JointState) -> Iterator[JointState]:
+        """Select at the later levels, and twice at the last with the noise estimated anew."""
+        *levels, last = self.levels()
+        state = self.with_trust(state)
+        for level in levels[min(1, len(levels) - 1) :]:
+            state = self.selected(self.resolve(state, level), level, self.allowed)
+            yield state
+        for _ in range(2):
+            state = self.selected(self.with_noise(state, last), last, self.allowed)
+            yield state
 
     def started(self, state: JointState, open_to: BoolArray) -> list[JointState]:
         """Regress on some terms at the smoothed trajectories, at several prices of a term."""

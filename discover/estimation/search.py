@@ -58,6 +58,17 @@ class InformationSearch:
         self._T[:m, m] = self._T[m, :m] = b[some] / self.lengths
         self._T[m, m] = offset
 
+    def pin(self, j: int, value: float) -> None:
+        """Take a coefficient for known: its term stays, the others fit what it leaves."""
+        T, m, at = self._T, len(self.lengths), int(self.allowed[:j].sum())
+        scaled = value * self.lengths[at]
+        T[m, m] += scaled * (T[at, at] * scaled - 2 * T[at, m]) + scaled**2
+        T[:m, m] -= scaled * T[:m, at]
+        T[m, :m] = T[:m, m]
+        T[at, :] = T[:, at] = 0.0
+        T[at, at], T[at, m], T[m, at] = 1.0, scaled, scaled
+        self.kept[j] = True
+
     def swept(self, support: BoolArray) -> tuple[FloatArray, BoolArray]:
         """Return the tableau of the terms that may enter, swept on a support, and what is in it.
 

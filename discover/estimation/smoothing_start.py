@@ -10,7 +10,7 @@ from discover.estimation.marginal import BandedInformation
 from discover.kernels.differences import derivative_rows
 from discover.typing import FloatArray
 
-__all__ = ["smoothed_start"]
+__all__ = ["roughness", "smoothed_start"]
 
 _ORDER = 3  # the derivative that is kept small
 _HALVINGS = np.arange(-6.0, 40.0, 2.0)
@@ -39,7 +39,7 @@ def smoothed_start(
     estimate of the error, the misfit plus ``2 sigma^2`` times the degrees of freedom, over all
     runs.
     """
-    rows = [_roughness(t) for t in times]
+    rows = [roughness(t) for t in times]
     step = float(np.median(np.concatenate([np.diff(t) for t in times])))
     best, found = np.inf, []
     for halving in _HALVINGS:
@@ -53,7 +53,7 @@ def smoothed_start(
     return found
 
 
-def _roughness(t: FloatArray) -> FloatArray:
+def roughness(t: FloatArray) -> FloatArray:
     """Return rows whose squares sum to the integral of the squared third derivative."""
     rows = np.empty((len(t) - _ORDER, _ORDER + 1))
     derivative_rows(t, _ORDER, rows)

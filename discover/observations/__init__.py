@@ -8,6 +8,12 @@ from discover.observations.grid import Axis, Grid
 from discover.observations.intake import as_trajectories
 from discover.observations.naming import velocity_name
 from discover.observations.trajectory import Trajectory, default_max_gap
+from discover.observations.unobserved import (
+    hidden_names,
+    unobserved_states,
+    with_unobserved,
+    without_states,
+)
 
 __all__ = [
     "Axis",
@@ -17,7 +23,11 @@ __all__ = [
     "as_trajectories",
     "default_max_gap",
     "find_columns",
+    "hidden_names",
     "read_names",
     "take_columns",
+    "unobserved_states",
     "velocity_name",
+    "with_unobserved",
+    "without_states",
 ]

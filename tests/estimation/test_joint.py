@@ -109,7 +109,7 @@ def test_an_interrupted_fit_keeps_the_best_law_so_far(clean, monkeypatch):
     def interrupt(self, state, level):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(joint._Engine, "with_noise", interrupt)
+    monkeypatch.setattr(joint.Engine, "with_noise", interrupt)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         found = SINDy(method="joint").fit(noisy(clean, 0.05, 1), TIMES)
     np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
