@@ -146,7 +146,7 @@ class CMAAgent:
         for _ in range(self.generations):
             points = np.array([optimizer.ask() for _ in range(self.population)])
             begins = spread_starts(starts, rng, self.n_starts)
-            scores, taken = self._scores(surrogate, form, points, begins, horizon)
+            scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
             steps += taken
             optimizer.tell(list(zip(points, -scores, strict=True)))
             if optimizer.should_stop():
@@ -158,6 +158,7 @@ class CMAAgent:
             center[None],
             spread_starts(starts, rng, max(8, self.n_starts)),
             horizon,
+            rng,
         )
         return Search(form.model(center), center, float(score[0]), steps + taken)
 
@@ -168,10 +169,11 @@ class CMAAgent:
         points: FloatArray,
         starts: FloatArray,
         horizon: int,
+        rng: np.random.Generator,
     ) -> tuple[FloatArray, int]:
         members = min(self.members, surrogate.n_members)
         run = surrogate.rollouts(
-            form.table, form.coefficients(points), starts, horizon, members=members
+            form.table, form.coefficients(points), starts, horizon, members=members, rng=rng
         )
         flat = run.returns.reshape(len(points), -1)
         flat = np.where(np.isfinite(flat), flat, -1e9)

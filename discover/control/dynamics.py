@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from discover.control.candidates import automatic_library
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
+from discover.control.smoothing import noise_of, smooth_law, stretches
 from discover.control.stops import Stops, detect_stops
 from discover.control.transitions import Transitions
 from discover.exceptions import DataWarning
@@ -44,6 +45,8 @@ class LearnedDynamics:
         Root-mean-square of the increments.
     stops : Stops, optional
         Limits at which states are cut off; by default none.
+    noise : ndarray of shape (n_observations,), optional
+        Standard deviation of the noise of observations; None where it is negligible.
     """
 
     model: SymbolicModel
@@ -52,6 +55,7 @@ class LearnedDynamics:
     n_rows: int
     scale: FloatArray
     stops: Stops | None = None
+    noise: FloatArray | None = None
 
     def member(self, k: int) -> SymbolicModel:
         """Return one member as a model of its own."""
@@ -91,6 +95,10 @@ class DynamicsLearner(BaseEstimator):
     n_members : int, default=5
     bounds : mapping of str to (low, high), optional
         Box of observations in which the law holds; rows that leave it (contacts) are masked.
+    noise : {"auto"} or None, default="auto"
+        "auto" looks for noise in the observations; above a thousandth of their spread,
+        states and law are estimated together (:func:`smooth_law`). None regresses on the
+        observations as they are.
     random_state : int
 
     Notes
@@ -109,6 +117,7 @@ class DynamicsLearner(BaseEstimator):
         threshold: float = 3e-3,
         n_members: int = 5,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        noise: str | None = "auto",
         random_state: int = 0,
     ) -> None:
         self.library = library
@@ -116,6 +125,7 @@ class DynamicsLearner(BaseEstimator):
         self.threshold = threshold
         self.n_members = n_members
         self.bounds = bounds
+        self.noise = noise
         self.random_state = random_state
 
     def fit(self, data: Transitions) -> LearnedDynamics:
@@ -133,16 +143,25 @@ class DynamicsLearner(BaseEstimator):
         before = found.states(data.states)[inside]
         change = found.increments(before, found.states(data.next_states)[inside])
         kept = [i for i in range(len(found.state_names)) if i not in velocities]
-        inputs = np.concatenate([before, data.actions[inside]], axis=1)
-        kicks = self._regress(table, inputs, change[:, kept])
-        members = _with_drifts(kicks, kept, found, velocities, table)
-        coefficients = np.median(members, axis=0)
+        runs = stretches(data, found, inside)
+        noise = None if self.noise is None else noise_of(runs, table, found.drifts)
+        if noise is None:
+            inputs = np.concatenate([before, data.actions[inside]], axis=1)
+            kicks = self._regress(table, inputs, change[:, kept])
+            center = np.median(kicks, axis=0)
+        else:
+            law = smooth_law(runs, table, found.drifts, noise)
+            rng = np.random.default_rng(self.random_state)
+            center, noise = law.coefficients[kept], found.noise(law.noise)
+            kicks = np.concatenate([center[None], law.draws(rng, self.n_members - 1)[:, kept]])
         model = SymbolicModel(
-            table, coefficients, found.state_names, tuple(data.action_names), kind="increment"
-        )
+            table, _with_drifts(center[None], kept, found, velocities, table)[0],
+            found.state_names, tuple(data.action_names), kind="increment",
+        )  # fmt: skip
+        members = _with_drifts(kicks, kept, found, velocities, table)
         size = np.sqrt(np.mean(change**2, axis=0))
         scale = np.where(size > 0, size, 1.0)
-        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops)
+        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise)
 
     def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
         problem = Problem(

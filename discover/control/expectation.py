@@ -26,6 +26,8 @@ class Expectation:
     horizon : int
     lag : int
         Steps that the real episode may be late.
+    rng : numpy.random.Generator
+        Draws the noise of what the policy sees.
     """
 
     def __init__(
@@ -36,9 +38,12 @@ class Expectation:
         start: FloatArray,
         horizon: int,
         lag: int,
+        rng: np.random.Generator,
     ) -> None:
         coefficients = form.coefficients(weights[None])
-        run = surrogate.rollouts(form.table, coefficients, start[None], horizon, trace=True)
+        run = surrogate.rollouts(
+            form.table, coefficients, start[None], horizon, trace=True, rng=rng
+        )
         assert run.trace is not None
         earned = np.cumsum(run.trace[0, :, 0], axis=-1)
         self.mean, self._worst = earned.mean(axis=0), earned.min(axis=0)

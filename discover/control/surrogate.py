@@ -22,6 +22,8 @@ from discover.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Rollouts", "Surrogate"]
 
+_MOST_DRAWS = 8192  # of noise in one call; longer ones go round
+
 
 @dataclass(frozen=True, eq=False)
 class Rollouts:
@@ -88,6 +90,7 @@ class Surrogate:
         *,
         members: int | None = None,
         trace: bool = False,
+        rng: np.random.Generator | None = None,
     ) -> Rollouts:
         """Run policies from start states, with every member.
 
@@ -103,13 +106,17 @@ class Surrogate:
             Use the first so many members; by default all.
         trace : bool, default=False
             Keep the reward of every step.
+        rng : numpy.random.Generator, optional
+            Draws the noise of what policies see, if there is any: for every start and member
+            another, for all candidates the same.
         """
         n_candidates, n_actions, p = coefficients.shape
         k = self.n_members if members is None else members
         z0 = self.dynamics.coordinates.states(np.atleast_2d(starts))
         shape = (n_candidates, k, len(z0))
         index = np.indices(shape).reshape(3, -1)
-        jobs = np.ascontiguousarray(index[:2].T.astype(np.int64))
+        phase = (index[1] * len(z0) + index[2]) * horizon
+        jobs = np.ascontiguousarray(np.stack([index[0], index[1], phase], axis=1).astype(np.int64))
         returns, lengths = np.zeros(len(jobs)), np.zeros(len(jobs), dtype=np.int64)
         kept = np.zeros((len(jobs), horizon) if trace else (0, 0))
         sums = _dense_sums(n_actions, p)
@@ -118,7 +125,8 @@ class Surrogate:
             np.ascontiguousarray(coefficients.reshape(n_candidates, -1)), self._actions,
             self._change[0], self._change[1], self._change[2], self._circles, self._stops,
             self._outcome[0], self._outcome[1], self._outcome[2], self._bounds, self._caution,
-            jobs, np.ascontiguousarray(z0[index[2]]), horizon, returns, lengths, kept,
+            jobs, np.ascontiguousarray(z0[index[2]]), horizon,
+            self._blur(rng, k * len(z0) * horizon), returns, lengths, kept,
         )  # fmt: skip
         rewards = kept.reshape(*shape, horizon) if trace else None
         return Rollouts(
@@ -178,6 +186,12 @@ class Surrogate:
     @cached_property
     def _observe(self) -> tuple[Any, ...]:
         return _program(self.dynamics.coordinates.observe())
+
+    def _blur(self, rng: np.random.Generator | None, n: int) -> FloatArray:
+        noise = self.dynamics.noise
+        if noise is None or rng is None:
+            return np.empty((0, len(self.dynamics.coordinates.observation_names)))
+        return np.asarray(rng.normal(size=(min(n, _MOST_DRAWS), len(noise))) * noise)
 
     @cached_property
     def _actions(self) -> tuple[Any, ...]:

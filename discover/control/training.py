@@ -279,9 +279,9 @@ class SINDyRL:
     def _polish(self) -> None:
         """Refit to all steps, search on from the best policy, and keep the safest.
 
-        Policies are compared over all members and many starts, by half the mean of the
-        starts and half the worst: one that a real episode liked may still fail from the
-        next start. One search without a warm start is among them.
+        Policies are compared over all members and many starts, by half the mean of all
+        returns and half that of their worst tenth: one that a real episode liked may still
+        fail from the next start. One search without a warm start is among them.
         """
         form, candidates = self._form, [(self.policy_, self._kept)]
         assert form is not None
@@ -291,10 +291,10 @@ class SINDyRL:
             candidates.append((search.policy, search.weights))
             starts = spread_starts(self._sample_starts, self._rng, _JUDGED_STARTS)
             every = form.coefficients(np.array([weights for _, weights in candidates]))
-            run = surrogate.rollouts(form.table, every, starts, self.plant_.horizon)
-            safe = run.returns.min(axis=1)
-            worst = safe.min(axis=1)
-            best = int(np.argmax(safe.mean(axis=1) + worst))
+            run = surrogate.rollouts(form.table, every, starts, self.plant_.horizon, rng=self._rng)
+            returns = np.sort(run.returns.reshape(len(candidates), -1), axis=1)
+            worst = returns[:, : max(1, returns.shape[1] // 10)].mean(axis=1)
+            best = int(np.argmax(returns.mean(axis=1) + worst))
             self.policy_, self._warm = candidates[best]
             if self._target is not None and worst[best] >= self._target:
                 break
@@ -376,7 +376,9 @@ class SINDyRL:
             if not promised:
                 lag = max(1, int(self.patience * plant.horizon))
                 promised.append(
-                    Expectation(surrogate, form, search.weights, seen, plant.horizon, lag)
+                    Expectation(
+                        surrogate, form, search.weights, seen, plant.horizon, lag, self._rng
+                    )
                 )
             return act(search.policy, seen, plant.box)
 

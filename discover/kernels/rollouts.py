@@ -259,7 +259,7 @@ def is_outside(low, high, seen, z, r):
 def rollouts(
     observe, policy, policy_sums, candidates, actions, change, change_sums, members, circles, stops,
     outcome, outcome_sums, outcome_weights, bounds, caution, jobs, starts, horizon,
-    returns, lengths, trace,
+    blur, returns, lengths, trace,
 ):  # fmt: skip
     """Run closed loops to their ends.
 
@@ -281,10 +281,13 @@ def rollouts(
     caution : (deviations, scale, penalty, limit)
         See :func:`spread`; `penalty` times its root is taken off every reward, and above
         `limit` a rollout ends. No deviations: neither.
-    jobs : ndarray of int, shape (n_jobs, 2)
-        Candidate and member of each rollout.
+    jobs : ndarray of int, shape (n_jobs, 3)
+        Candidate, member and first row of `blur` of each rollout.
     starts : ndarray of shape (n_jobs, n_states)
     horizon : int
+    blur : ndarray of shape (n_phases, n_observations) or (0, n_observations)
+        Noise of what policies see: step `k` of a rollout takes row ``jobs[:, 2] + k``, and
+        after the last the first.
     returns, lengths : ndarray of shape (n_jobs,)
         Sums of rewards, and numbers of steps; negative where a bound ended it.
     trace : ndarray of shape (n_jobs, horizon) or (0, 0)
@@ -323,6 +326,11 @@ def rollouts(
         for j in range(n_o):
             for r in range(n):
                 v_act[j, r] = seen[j, r]
+        if blur.shape[0] > 0:
+            for r in range(n):
+                row = (jobs[job[r], 2] + age[r]) % blur.shape[0]
+                for j in range(n_o):
+                    v_act[j, r] += blur[row, j]
         run_program(policy[0], n_o, v_act, 0, n)
         sum_terms(policy_sums[0], policy_sums[1], policy[2], W, v_act, 0, n, u)
         saturate(low, high, levels, u, 0, n)
