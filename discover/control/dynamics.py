@@ -148,17 +148,16 @@ class DynamicsLearner(BaseEstimator):
         if noise is None:
             inputs = np.concatenate([before, data.actions[inside]], axis=1)
             kicks = self._regress(table, inputs, change[:, kept])
-            center = np.median(kicks, axis=0)
         else:
             law = smooth_law(runs, table, found.drifts, noise)
-            rng = np.random.default_rng(self.random_state)
-            center, noise = law.coefficients[kept], found.noise(law.noise)
-            kicks = np.concatenate([center[None], law.draws(rng, self.n_members - 1)[:, kept]])
-        model = SymbolicModel(
-            table, _with_drifts(center[None], kept, found, velocities, table)[0],
-            found.state_names, tuple(data.action_names), kind="increment",
-        )  # fmt: skip
+            noise = found.noise(law.noise)
+            draws = law.draws(np.random.default_rng(self.random_state), self.n_members - 1)
+            kicks = np.concatenate([law.coefficients[None], draws])[:, kept]
         members = _with_drifts(kicks, kept, found, velocities, table)
+        model = SymbolicModel(
+            table, np.median(members, axis=0), found.state_names, tuple(data.action_names),
+            kind="increment",
+        )  # fmt: skip
         size = np.sqrt(np.mean(change**2, axis=0))
         scale = np.where(size > 0, size, 1.0)
         return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise)

@@ -10,8 +10,7 @@ import numpy as np
 from discover.control.coordinates import Coordinates, Drift
 from discover.control.transitions import Transitions
 from discover.estimation.collocation import law_on
-from discover.estimation.joint import inverse_scaled
-from discover.estimation.marginal import BandedInformation, Sensitivities
+from discover.estimation.marginal import BandedInformation, Sensitivities, inverse_scaled
 from discover.estimation.search import InformationSearch
 from discover.libraries.termtable import TermTable
 from discover.observations import Trajectory
@@ -98,14 +97,18 @@ def noise_of(
         return None
     levels = [noise_level([Trajectory(r.seen, np.arange(float(len(r.seen))))]) for r in long]
     level = np.asarray(np.min(levels, axis=0))
-    visible = level > _NEGLIGIBLE * np.concatenate([run.seen for run in runs]).std(axis=0)
-    if not visible.any():
+    negligible = _NEGLIGIBLE * np.concatenate([run.seen for run in runs]).std(axis=0)
+    if (level <= negligible).all():
         return None
-    return level if (visible & (_succession(runs, table, drifts) < _OPPOSED)).any() else None
+    variance, succession = _successive(runs, table, drifts)
+    noisy = (succession < _OPPOSED * variance) & (-succession > negligible**2)
+    return level if (noisy & (level > negligible)).any() else None
 
 
-def _succession(runs: Sequence[Stretch], table: TermTable, drifts: Sequence[Drift]) -> FloatArray:
-    """Return the correlation of consecutive residuals of the steps, shape (n_states,)."""
+def _successive(
+    runs: Sequence[Stretch], table: TermTable, drifts: Sequence[Drift]
+) -> tuple[FloatArray, FloatArray]:
+    """Return variance and covariance of consecutive residuals of the steps, (n_states,) both."""
     theta = [table.evaluate(np.hstack([run.seen[:-1], run.actions])) for run in runs]
     change = [np.diff(run.seen, axis=0) for run in runs]
     X, y = np.concatenate(theta), np.concatenate(change)
@@ -118,8 +121,8 @@ def _succession(runs: Sequence[Stretch], table: TermTable, drifts: Sequence[Drif
         ]
         left[:, d.position] = y[:, d.position] - np.concatenate(moves)
     parts = np.split(left, np.cumsum([len(c) for c in change])[:-1])
-    shared = sum((part[1:] * part[:-1]).sum(axis=0) for part in parts)
-    return np.asarray(shared / np.maximum((left**2).sum(axis=0), np.finfo(float).tiny))
+    shared = np.concatenate([part[1:] * part[:-1] for part in parts])
+    return np.mean(left**2, axis=0), np.mean(shared, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +148,10 @@ class SmoothedLaw:
     precision: FloatArray
 
     def draws(self, rng: np.random.Generator, n: int) -> FloatArray:
-        """Draw laws from the posterior, shape (n, n_states, n_terms)."""
+        """Draw laws from the posterior, shape (n, n_states, n_terms), in opposite pairs."""
         width, axes = np.linalg.eigh(inverse_scaled(self.precision))
-        z = rng.normal(size=(n, len(width)))
+        z = np.repeat(rng.normal(size=((n + 1) // 2, len(width))), 2, axis=0)[:n]
+        z[1::2] *= -1.0
         members = np.repeat(self.coefficients[None], n, axis=0)
         members[:, self.support] += (z * np.sqrt(np.maximum(width, 0.0))) @ axes.T
         return members
@@ -197,7 +201,7 @@ class _Linear:
 
     r: FloatArray
     J: FloatArray
-    theta: FloatArray
+    inputs: FloatArray
     first: IntArray
     weight: FloatArray
     misfit: FloatArray
@@ -258,7 +262,7 @@ class _Smoother:
     def _of_run(self, run: Stretch, z: FloatArray, state: _State, weight: FloatArray) -> _Linear:
         n, d = len(run.actions), self.d
         inputs = np.ascontiguousarray(np.hstack([z[:-1], run.actions]))
-        theta, f, slopes = law_on(self.table, state.xi.T, inputs)
+        f, slopes = law_on(self.table, state.xi.T, inputs)
         r = z[1:] - z[:-1] - f
         J = np.zeros((n, d, 2 * d))
         J[:, :, :d] = -slopes
@@ -271,7 +275,7 @@ class _Smoother:
             J[:, q, v] -= m.before
             J[:, q, d + v] -= m.after
         return _Linear(
-            r.ravel(), J.reshape(n * d, 2 * d), theta, np.repeat(np.arange(n) * d, d),
+            r.ravel(), J.reshape(n * d, 2 * d), inputs, np.repeat(np.arange(n) * d, d),
             np.tile(weight, n), z - run.seen, np.tile(1.0 / state.noise**2, (n + 1, 1)),
         )  # fmt: skip
 
@@ -292,10 +296,11 @@ class _Smoother:
         return G - reduction, b - gradient, info
 
     def _sensitivities(self, run: _Linear) -> tuple[IntArray, Sensitivities]:
-        n, k = len(run.theta), len(self.kicked)
+        theta = self.table.evaluate(run.inputs)
+        n, k = len(theta), len(self.kicked)
         rows = (np.arange(n)[:, None] * self.d + self.kicked).ravel()
         offset = np.tile(np.arange(k) * self.p, n)
-        return rows, Sensitivities(-run.theta, np.repeat(np.arange(n), k), offset, k * self.p)
+        return rows, Sensitivities(-theta, np.repeat(np.arange(n), k), offset, k * self.p)
 
     def marginal(
         self, runs: list[_Linear]

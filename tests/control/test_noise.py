@@ -20,7 +20,7 @@ SD = np.array([0.01, 0.01, 0.05])
 
 
 def swinging(n_steps, sd, seed=0):
-    """Swing a pendulum to and fro by holding random torques."""
+    """Swing a pendulum by holding random torques."""
     env = gymnasium.make("Pendulum-v1")
     if sd is not None:
         env = NoisyObservation(env, sd)
