@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,8 @@ from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
 __all__ = ["Agent", "CMAAgent", "Search"]
+
+_GROWTH = 0.01  # of a score, by which a search that goes on must gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,9 @@ class CMAAgent:
         Deviations over members and starts taken off the mean return.
     restarts : int, default=1
         Fresh searches while the score is below the target.
+    extensions : int, default=2
+        Times that a search goes on for as many generations again while its score is below
+        the target, and still grows.
 
     Notes
     -----
@@ -99,6 +104,7 @@ class CMAAgent:
     members: int = 3
     caution: float = 0.5
     restarts: int = 1
+    extensions: int = 2
 
     def search(
         self,
@@ -116,7 +122,7 @@ class CMAAgent:
         steps = 0
         for attempt in range(self.restarts + 1):
             begin = warm if attempt == 0 else None
-            found = self._climb(surrogate, form, starts, horizon, rng, begin)
+            found = self._climb(surrogate, form, starts, horizon, rng, begin, target)
             steps += found.surrogate_steps
             if best is None or found.score > best.score:
                 best = found
@@ -133,6 +139,7 @@ class CMAAgent:
         horizon: int,
         rng: np.random.Generator,
         warm: FloatArray | None,
+        target: float | None,
     ) -> Search:
         from cmaes import CMA
 
@@ -142,25 +149,27 @@ class CMAAgent:
             mean=mean, sigma=0.5 if warm is None else 0.15, population_size=self.population,
             seed=int(rng.integers(2**31)),
         )  # fmt: skip
-        steps = 0
-        for _ in range(self.generations):
-            points = np.array([optimizer.ask() for _ in range(self.population)])
-            begins = spread_starts(starts, rng, self.n_starts)
-            scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
-            steps += taken
-            optimizer.tell(list(zip(points, -scores, strict=True)))
-            if optimizer.should_stop():
+        steps, best = 0, None
+        for _ in range(1 + self.extensions):
+            for _ in range(self.generations):
+                points = np.array([optimizer.ask() for _ in range(self.population)])
+                begins = spread_starts(starts, rng, self.n_starts)
+                scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
+                steps += taken
+                optimizer.tell(list(zip(points, -scores, strict=True)))
+                if optimizer.should_stop():
+                    break
+            center = np.asarray(optimizer.mean)
+            begins = spread_starts(starts, rng, max(8, self.n_starts))
+            found, taken = self._scores(surrogate, form, center[None], begins, horizon, rng)
+            steps, score = steps + taken, float(found[0])
+            grown = best is None or score > best.score + _GROWTH * abs(best.score)
+            if best is None or score > best.score:
+                best = Search(form.model(center), center, score, steps)
+            if target is None or score >= target or not grown or optimizer.should_stop():
                 break
-        center = np.asarray(optimizer.mean)
-        score, taken = self._scores(
-            surrogate,
-            form,
-            center[None],
-            spread_starts(starts, rng, max(8, self.n_starts)),
-            horizon,
-            rng,
-        )
-        return Search(form.model(center), center, float(score[0]), steps + taken)
+        assert best is not None
+        return replace(best, surrogate_steps=steps)
 
     def _scores(
         self,

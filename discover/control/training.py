@@ -272,9 +272,7 @@ class SINDyRL:
         """Return whether the last real episode went as the surrogate had promised."""
         if not self.rounds_:
             return True
-        last = self.rounds_[-1]
-        apart = abs(last.real_return - last.promised)
-        return last.complete and apart <= _KEPT * max(abs(last.promised), abs(last.real_return))
+        return self.rounds_[-1].complete and _has_kept(self.rounds_[-1])
 
     def _polish(self) -> None:
         """Refit to all steps, search on from the best policy, and keep the safest.
@@ -366,6 +364,13 @@ class SINDyRL:
         width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
         return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
 
+    def _probe(self) -> int:
+        """Return the steps of a trial that is not promising: more, where the last told nothing."""
+        first = max(1, int(0.3 * self.plant_.horizon))
+        if not self.rounds_ or not _has_kept(self.rounds_[-1]):
+            return first
+        return max(first, 2 * len(self.plant_.data.episodes[-1]))
+
     def _try(self, search: Search, surrogate: Surrogate, budget: int) -> bool:
         """Try a policy in the real world; return whether it reached the target."""
         plant, form = self.plant_, self._form
@@ -383,7 +388,7 @@ class SINDyRL:
             return act(search.policy, seen, plant.box)
 
         good = self._target is None or search.score >= _nearly(self._target)
-        most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
+        most = plant.horizon if good else self._probe()
         most = min(most, budget - plant.steps)
         episode = plant.run(
             policy, most, bounds=self.bounds,
@@ -523,6 +528,12 @@ def _numbers(turn: Round) -> dict[str, float]:
     """Return what is tracked of a round; its return only if the episode was whole."""
     values = {"promised": turn.surrogate_score, "terms": float(turn.terms)}
     return values | ({"earned": turn.real_return} if turn.complete else {})
+
+
+def _has_kept(turn: Round) -> bool:
+    """Return whether a real episode earned what had been promised for its steps."""
+    apart = abs(turn.real_return - turn.promised)
+    return apart <= _KEPT * max(abs(turn.promised), abs(turn.real_return))
 
 
 def _nearly(target: float) -> float:
