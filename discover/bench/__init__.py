@@ -14,7 +14,9 @@ NAMES = (
     "files", "refine", "streaming", "envs", "assimilation", "controller", "surrogate",
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
-LONG = ("chaos", "control", "fishery", "lengths", "medida", "regression", "twins")
+LONG = (
+    "chaos", "control", "fishery", "lengths", "medida", "regression", "sparse", "twins",
+)  # fmt: skip
 
 
 def measure(name: str, *, quick: bool = False) -> list[Row]:

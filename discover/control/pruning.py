@@ -109,7 +109,8 @@ class Pruning:
     careful : int, default=16
         From so many terms on they go one by one; before, up to a fifth at a time.
     rivals : int, default=3
-        Terms that are tried as the next one to go, with a third of the generations.
+        Terms that are tried as the next one to go, with a third of the generations; three
+        times as many where the return falls.
     judged : int, default=32
         Starts from which policies are judged, with every member.
     digits : int, default=4
@@ -157,14 +158,15 @@ class Pruning:
         tuner = Tuner(surrogate, form, starts, horizon, rng,
                       judged=self.judged, digits=self.digits)  # fmt: skip
         found = _Best(tuner)
-        self._down(tuner, form.weights(policy.coefficients), found)
-        self._up(tuner, found, self.careful if max_terms is None else max_terms)
+        most = self.careful if max_terms is None else max_terms
+        self._down(tuner, form.weights(policy.coefficients), most, found)
+        self._up(tuner, found, most)
         return found.path(max_terms)
 
-    def _down(self, tuner: Tuner, weights: FloatArray, found: _Best) -> None:
+    def _down(self, tuner: Tuner, weights: FloatArray, most: int, found: _Best) -> None:
         first = found.add(weights)
-        now = first
-        while (n := np.count_nonzero(weights)) > 1 and now.mean >= _below(first.mean, _LOST):
+        now, enough = first, _below(first.mean, _LOST)
+        while (n := np.count_nonzero(weights)) > 1 and (n > most or now.mean >= enough):
             if n > self.careful:
                 goal = max(self.careful, int(0.8 * n))
                 weights = _without_many(tuner, weights, goal, _below(now.mean, _AT_ONCE))
@@ -174,9 +176,16 @@ class Pruning:
             now = found.add(weights)
 
     def _without_one(self, tuner: Tuner, weights: FloatArray) -> FloatArray:
-        order = np.argsort(-tuner.costs(weights), kind="stable")[: self.rivals]
-        tried = [tuner.tuned(_without(weights, k), self.generations // 3) for k in order]
-        return max(tried, key=lambda one: tuner.judged(one).score)
+        """Try the cheapest terms, and further ones where all of those turn out dear."""
+        order = np.argsort(-tuner.costs(weights), kind="stable")[: 3 * self.rivals]
+        floor = _below(tuner.judged(weights).score, _AT_ONCE)
+        tried: list[FloatArray] = []
+        for count, k in enumerate(order, start=1):
+            tried.append(tuner.tuned(_without(weights, k), self.generations // 3))
+            best = max(tried, key=lambda one: tuner.judged(one).score)
+            if count % self.rivals == 0 and tuner.judged(best).score >= floor:
+                break
+        return best
 
     def _up(self, tuner: Tuner, found: _Best, most: int) -> None:
         for n in sorted(found.weights):
