@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from discover.control.policy import ActionBox, PolicyForm
-from discover.control.pruning import Tuner
+from discover.control.pruning import LOST, Pruning, Tuner, below
 from discover.control.sparse import PolicyPath, SparsePolicy
 from discover.control.starts import StartSampler
 from discover.control.surrogate import Surrogate
@@ -148,8 +148,8 @@ class Distillation:
         Further such rounds for a number of terms with which the student falls behind.
     most_rows : int, default=4000
         States kept of a round.
-    generations : int, default=0
-        Of a search in the surrogate for every policy of at most `careful` terms: 0 for
+    pruning : Pruning or None, default=Pruning()
+        Takes over from the shortest good student, unless that is short enough; None for
         imitation alone.
     careful : int, default=16
         From so many terms on they go one by one; before, a tenth at a time.
@@ -162,14 +162,15 @@ class Distillation:
     those that the student sees. A teacher that saturates says only on which side its value
     lies; such labels are censored, and those of discrete actions are intervals. The term
     goes whose loss the quadratic model of the misfit puts lowest (Hassibi and Stork,
-    NeurIPS 1992). Every size is judged by its returns, not by its misfit.
+    NeurIPS 1992). Every size is judged by its returns, not by its misfit: a good policy of
+    few terms need not be like any good policy of many, and that is what pruning finds.
     """
 
     rounds: int = 4
     episodes: int = 10
     again: int = 1
     most_rows: int = 4000
-    generations: int = 0
+    pruning: Pruning | None = field(default_factory=Pruning)
     careful: int = 16
     judged: int = 32
     digits: int = 4
@@ -202,15 +203,24 @@ class Distillation:
         """
         tuner = Tuner(surrogate, form, starts, horizon, rng,
                       judged=self.judged, digits=self.digits)  # fmt: skip
-        lesson = _Lesson(self, as_teacher(teacher, surrogate.box), tuner)
+        students = self._students(_Lesson(self, as_teacher(teacher, surrogate.box), tuner))
+        path = PolicyPath([one for one, _ in students], max_terms, surrogate_steps=tuner.steps)
+        if self.pruning is None or (max_terms and path.smallest_good.n_terms <= max_terms):
+            return path
+        weights = next(w for one, w in students if one is path.smallest_good)
+        return path.merged(self.pruning.shorten(tuner, weights, max_terms))
+
+    def _students(self, lesson: _Lesson) -> list[tuple[SparsePolicy, FloatArray]]:
+        """Return students by length, as long as they earn something, and their weights."""
         weights = self._dense(lesson)
-        found = [tuner.judged(weights)]
-        while (n := int(np.count_nonzero(weights))) > 1:
+        found = [(lesson.tuner.judged(weights), weights)]
+        best, now = found[0][0], found[0][0]
+        while (n := int(np.count_nonzero(weights))) > 1 and now.mean >= below(best.mean, LOST):
             goal = n - 1 if n <= self.careful else max(self.careful, int(0.9 * n))
-            weights = lesson.fewer(weights, goal)
-            one, weights = self._caught_up(lesson, weights, max(o.score for o in found))
-            found.append(one)
-        return PolicyPath(found, max_terms, surrogate_steps=tuner.steps)
+            now, weights = self._caught_up(lesson, lesson.fewer(weights, goal), best.score)
+            found.append((now, weights))
+            best = max(best, now, key=lambda one: one.score)
+        return found
 
     def _dense(self, lesson: _Lesson) -> FloatArray:
         """Learn with all terms, from states of the teacher and then of the student."""
@@ -224,18 +234,15 @@ class Distillation:
     def _caught_up(
         self, lesson: _Lesson, weights: FloatArray, best: float
     ) -> tuple[SparsePolicy, FloatArray]:
-        """Ask the teacher again where a shorter student falls behind, and tune it if asked."""
+        """Ask the teacher again where a shorter student falls behind."""
         tuner, one = lesson.tuner, lesson.tuner.judged(weights)
         for _ in range(self.again):
-            if one.score >= best - 0.01 * abs(best):
+            if one.score >= below(best, 0.01):
                 break
             lesson.add(one.policy)
             trial = lesson.fit(weights)
             if tuner.judged(trial).score > one.score:
                 one, weights = tuner.judged(trial), trial
-        if self.generations and np.count_nonzero(weights) <= self.careful:
-            weights = tuner.tuned(weights, self.generations)
-            one = tuner.judged(weights)
         return one, weights
 
 

@@ -14,9 +14,9 @@ from discover.control.surrogate import Surrogate
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["Pruning", "Tuner"]
+__all__ = ["LOST", "Pruning", "Tuner", "below"]
 
-_LOST = 0.3  # of the best return: below it, still fewer terms are not worth a search
+LOST = 0.3  # of the best return: below it, still fewer terms are not worth a search
 _AT_ONCE = 0.02  # of the return that may go before terms are re-tuned
 _WARM_SIGMA = 0.15  # with which CMAAgent begins near a known policy
 
@@ -157,19 +157,23 @@ class Pruning:
         """
         tuner = Tuner(surrogate, form, starts, horizon, rng,
                       judged=self.judged, digits=self.digits)  # fmt: skip
+        return self.shorten(tuner, form.weights(policy.coefficients), max_terms)
+
+    def shorten(self, tuner: Tuner, weights: FloatArray, max_terms: int | None) -> PolicyPath:
+        """Prune the policy with these weights, with the searches and the judge of a tuner."""
         found = _Best(tuner)
         most = self.careful if max_terms is None else max_terms
-        self._down(tuner, form.weights(policy.coefficients), most, found)
+        self._down(tuner, weights, most, found)
         self._up(tuner, found, most)
         return found.path(max_terms)
 
     def _down(self, tuner: Tuner, weights: FloatArray, most: int, found: _Best) -> None:
         first = found.add(weights)
-        now, enough = first, _below(first.mean, _LOST)
+        now, enough = first, below(first.mean, LOST)
         while (n := np.count_nonzero(weights)) > 1 and (n > most or now.mean >= enough):
             if n > self.careful:
                 goal = max(self.careful, int(0.8 * n))
-                weights = _without_many(tuner, weights, goal, _below(now.mean, _AT_ONCE))
+                weights = _without_many(tuner, weights, goal, below(now.mean, _AT_ONCE))
             else:
                 weights = self._without_one(tuner, weights)
             weights = tuner.tuned(weights, self.generations)
@@ -178,7 +182,7 @@ class Pruning:
     def _without_one(self, tuner: Tuner, weights: FloatArray) -> FloatArray:
         """Try the cheapest terms, and further ones where all of those turn out dear."""
         order = np.argsort(-tuner.costs(weights), kind="stable")[: 3 * self.rivals]
-        floor = _below(tuner.judged(weights).score, _AT_ONCE)
+        floor = below(tuner.judged(weights).score, _AT_ONCE)
         tried: list[FloatArray] = []
         for count, k in enumerate(order, start=1):
             tried.append(tuner.tuned(_without(weights, k), self.generations // 3))
@@ -219,7 +223,8 @@ class _Best:
         return PolicyPath(every, max_terms, surrogate_steps=self.tuner.steps)
 
 
-def _below(value: float, share: float) -> float:
+def below(value: float, share: float) -> float:
+    """Return a return that is worse by a share."""
     return value - share * abs(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -86,16 +86,30 @@ class PolicyPath:
         return max(few, key=lambda one: one.score)
 
     @property
-    def chosen(self) -> SparsePolicy:
+    def smallest_good(self) -> SparsePolicy:
         """The smallest policy within the tolerance of the best one."""
         best = self.best
         mean = best.mean - self.tolerance * abs(best.mean)
         worst = best.worst - self.tolerance * abs(best.worst)
         good = [one for one in self.policies if one.mean >= mean and one.worst >= worst]
-        chosen = min(good, key=lambda one: one.n_terms)
-        if self.max_terms is None or chosen.n_terms <= self.max_terms:
-            return chosen
+        return min(good, key=lambda one: one.n_terms)
+
+    @property
+    def chosen(self) -> SparsePolicy:
+        """The smallest good policy, or the best one of at most `max_terms` if it is longer."""
+        if self.max_terms is None or self.smallest_good.n_terms <= self.max_terms:
+            return self.smallest_good
         return self.at_most(self.max_terms)
+
+    def merged(self, other: PolicyPath) -> PolicyPath:
+        """Return the better policy for every number of terms, of two paths with one judge."""
+        found: dict[int, SparsePolicy] = {}
+        for one in (*self.policies, *other.policies):
+            if one.n_terms not in found or one.score > found[one.n_terms].score:
+                found[one.n_terms] = one
+        every = [found[n] for n in sorted(found, reverse=True)]
+        steps = max(self.surrogate_steps, other.surrogate_steps)
+        return replace(self, policies=every, surrogate_steps=steps)
 
     @property
     def policy(self) -> SymbolicModel:

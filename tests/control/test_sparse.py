@@ -96,12 +96,23 @@ def test_pruning_leaves_the_linear_policy_that_is_known_to_be_best(sledge):
 
 def test_a_clipped_teacher_is_found_out_exactly(sledge):
     plant, surrogate, form = sledge
-    path = Distillation(rounds=1, episodes=4).run(
+    path = Distillation(1, 4, pruning=None).run(
         lambda seen: np.clip(-2.0 * seen[:, 0] - 3.0 * seen[:, 1] ** 3, -1, 1),
         surrogate, form, plant.starts, HORIZON, rng=np.random.default_rng(0),
     )  # fmt: skip
     found = terms_of(path.at_most(2).policy)
     assert found == pytest.approx({"x": -2.0, "v**3": -3.0}, rel=1e-3)
+
+
+def test_pruning_takes_over_where_imitation_ends(sledge):
+    plant, surrogate, form = sledge
+    path = Distillation(1, 4, pruning=Pruning(20, 20)).run(
+        lambda seen: np.clip(-seen[:, 0] - 2.0 * seen[:, 1] - 0.2 * seen[:, 0] ** 3, -1, 1),
+        surrogate, form, plant.starts, HORIZON, rng=np.random.default_rng(0), max_terms=2,
+    )  # fmt: skip
+    assert terms_of(path.policy).keys() == {"x", "v"}
+    assert path.policies[0].n_terms == form.n_weights
+    assert path.at_most(1).n_terms == 1
 
 
 class BangBang:
@@ -114,7 +125,7 @@ class BangBang:
 
 def test_a_teacher_that_always_saturates_is_followed_by_its_side(sledge):
     plant, surrogate, form = sledge
-    path = Distillation(rounds=2, episodes=6).run(
+    path = Distillation(2, 6, pruning=None).run(
         BangBang(), surrogate, form, plant.starts, HORIZON, rng=np.random.default_rng(0),
     )  # fmt: skip
     student, teacher = path.policy, BangBang()
@@ -178,7 +189,9 @@ def test_an_agent_shortens_its_policy_without_a_real_step():
     assert path.chosen.n_terms <= 3
     again = agent.sparsify(3, pruning=Pruning(5, 5, judged=4))
     np.testing.assert_array_equal(path.policy.coefficients, again.policy.coefficients)
-    taught = agent.distill(agent.policy_, 3, distillation=Distillation(1, 2, judged=4))
+    taught = agent.distill(
+        agent.policy_, 3, distillation=Distillation(1, 2, pruning=None, judged=4)
+    )
     assert taught.chosen.n_terms <= 3
     assert agent.eigenvalues([0, 0], taught.policy).multipliers.shape == (2,)
     assert agent.plant_.steps == 80
