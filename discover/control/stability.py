@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,7 +39,11 @@ class ClosedLoop:
     member_multipliers : ndarray of complex, shape (n_members, n_states)
         The same of every member, at the same point.
     saturated : ndarray of bool, shape (n_actions,)
-        Actions at a limit there, or discrete: small deviations do not change them.
+        Actions that are at a limit at the target, or discrete: small deviations do not
+        change them.
+    width : ndarray of shape (n_actions, n_states)
+        How far each state alone may be from the point of rest until the linearised action
+        is at a limit: beyond it the multipliers say nothing. 0 where it is at one.
     """
 
     state_names: tuple[str, ...]
@@ -49,6 +53,7 @@ class ClosedLoop:
     multipliers: NDArray[np.complex128]
     member_multipliers: NDArray[np.complex128]
     saturated: BoolArray
+    width: FloatArray
 
     @property
     def is_stable(self) -> bool:
@@ -63,18 +68,22 @@ class ClosedLoop:
 
     def __str__(self) -> str:
         """Return the multipliers, and what a reader must know before believing in them."""
-        place = ", ".join(
-            f"{name} = {value:.4g}"
-            for name, value in zip(self.state_names, self.equilibrium, strict=True)
-        )
+        place = _listed(self.state_names, self.equilibrium)
         lines = [f"at rest at {place}" if self.rests else f"not at rest near {place}"]
         for value, spread in zip(self.multipliers, self.spread, strict=True):
             turn = f" {value.imag:+.5f}i" if value.imag else ""
             lines.append(f"  {value.real:.5f}{turn}, modulus {abs(value):.5f} +- {spread:.2g}")
         if self.saturated.any():
-            lines.append("an action is saturated there: small deviations do not change it")
+            target = _listed(self.state_names, self.target)
+            lines.append(f"saturated at {target}: small deviations do not change the action")
+        for width in self.width[(self.width > 0).all(axis=1)]:
+            lines.append(f"linear up to {_listed(self.state_names, width)}, one at a time")
         lines.append("stable" if self.is_stable else "not stable" if self.rests else "no verdict")
         return "\n".join(lines)
+
+
+def _listed(names: Sequence[str], values: FloatArray) -> str:
+    return ", ".join(f"{n} = {v + 0.0:.4g}" for n, v in zip(names, values, strict=True))
 
 
 def closed_loop(
@@ -114,14 +123,11 @@ def closed_loop(
     observed = _observation(surrogate, target)
     begin = surrogate.dynamics.coordinates.states(observed)
     z, rests = _rest(surrogate, policy, begin)
-    z = z if rests else begin
-    seen = surrogate.dynamics.coordinates.observe().evaluate(z[None])[0]
-    saturated = _saturated(policy, seen)
     laws = [surrogate.dynamics.model, *map(surrogate.dynamics.member, range(surrogate.n_members))]
     every = [_eigenvalues(_step_jacobian(surrogate, law, policy, z)) for law in laws]
     found = ClosedLoop(
         tuple(surrogate.dynamics.coordinates.state_names), begin, z, rests, every[0],
-        np.array(every[1:]), saturated,
+        np.array(every[1:]), _room(policy, observed)[0] <= 0, _width(surrogate, policy, z),
     )  # fmt: skip
     _warn(found)
     return found
@@ -155,10 +161,24 @@ def _observation(surrogate: Surrogate, target: ArrayLike | Mapping[str, float]) 
     return found
 
 
-def _saturated(policy: SymbolicModel, seen: FloatArray) -> BoolArray:
-    if policy.saturation is None:
-        return np.zeros(len(policy.target_names), dtype=bool)
-    return ~policy.saturation.passes(replace(policy, saturation=None).rhs(seen))
+def _room(policy: SymbolicModel, seen: FloatArray) -> tuple[FloatArray, SymbolicModel]:
+    """Return how far each action is from its nearest limit, and the policy without limits."""
+    limits, free = policy.saturation, replace(policy, saturation=None)
+    if limits is None:
+        return np.full(len(policy.target_names), np.inf), free
+    value = free.rhs(seen)
+    room = np.minimum(limits.high - value, value - limits.low)
+    return np.where(limits.passes(value), room, 0.0), free
+
+
+def _width(surrogate: Surrogate, policy: SymbolicModel, z: FloatArray) -> FloatArray:
+    observe = surrogate.dynamics.coordinates.observe()
+    seen = observe.evaluate(z[None])[0]
+    room, free = _room(policy, seen)
+    gain = np.abs(free.jacobian(seen) @ observe.jacobian(z[None])[0])
+    width = np.full(gain.shape, np.inf)
+    np.divide(np.broadcast_to(room[:, None], gain.shape), gain, out=width, where=gain > 0)
+    return np.where(room[:, None] > 0, width, 0.0)
 
 
 def _eigenvalues(J: FloatArray) -> NDArray[np.complex128]:

@@ -1,5 +1,7 @@
 """Sparse policies, by pruning and from a teacher, and the closed loop near a target."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from discover.control.sparse import Judge, rounded
 from discover.exceptions import DataWarning
 from discover.libraries.parse import parse_expression
 from discover.libraries.termtable import TermTableBuilder
-from discover.symbolic import SymbolicModel
+from discover.symbolic import Saturation, SymbolicModel
 
 NAMES, HORIZON, DT = ("x", "v"), 60, 0.1
 REWARD = "-(x**2 + v**2 + u**2)"
@@ -147,7 +149,8 @@ def test_censored_rows_count_only_on_the_wrong_side():
 
 def test_multipliers_are_those_of_the_linear_loop(sledge):
     _, surrogate, _ = sledge
-    found = closed_loop(surrogate, formula({"x": -2.0, "v": -1.5, "v**3": -0.3}), {"x": 0.0})
+    policy = formula({"x": -2.0, "v": -1.5, "v**3": -0.3})
+    found = closed_loop(surrogate, policy, {"x": 0.0})
     A = np.array([[1 - 2 * DT**2, DT - 1.5 * DT**2], [-2 * DT, 1 - 1.5 * DT]])
     exact = np.linalg.eigvals(A)
     assert sorted(found.multipliers, key=np.imag) == pytest.approx(
@@ -155,7 +158,9 @@ def test_multipliers_are_those_of_the_linear_loop(sledge):
     )
     assert found.is_stable
     assert found.spread.max() < 1e-5
-    assert "stable" in str(found)
+    assert "\nstable" in str(found)
+    limited = replace(policy, saturation=Saturation(-np.ones(1), np.ones(1)))
+    np.testing.assert_allclose(closed_loop(surrogate, limited, [0, 0]).width, [[1 / 2, 2 / 3]])
 
 
 def test_it_is_told_when_the_target_is_not_held(sledge):
