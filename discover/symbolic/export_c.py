@@ -56,7 +56,7 @@ def to_c(model: SymbolicModel, name: str = "rhs") -> str:
     Notes
     -----
     The operations and their order are those of :meth:`SymbolicModel.rhs`, as long as the
-    compiler keeps to ISO C (no ``-ffast-math``). Numbers have 17 significant digits.
+    compiler keeps to ISO C (no ``-ffast-math``), and numbers read back to the same bits.
     """
     check_name(name)
     taken = {*RESERVED, name, "x", "u", "t", "dx"}
@@ -81,9 +81,8 @@ def _dialect(name: str) -> Dialect:
 
 
 def _literal(value: float) -> str:
-    """Write a number with 17 significant digits, as a floating constant."""
-    text = f"{value:.17g}"
-    return text if "." in text or "e" in text else f"{text}.0"
+    """Write a number with the fewest digits that read back to the same bits."""
+    return repr(value)
 
 
 def _arguments(model: SymbolicModel) -> str:

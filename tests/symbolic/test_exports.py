@@ -700,7 +700,7 @@ def test_c_source_says_what_it_computes():
     assert "Law of kind 'map', dt = 0.5." in source
     assert "h[k+1] =  0.1 h + 2 h*l + 3 f" in source
     assert "x holds the states h [pelts], l." in source
-    assert "dx[0] = 0.10000000000000001*h + 2.0*h_l + 3.0*f;" in source
+    assert "dx[0] = 0.1*h + 2.0*h_l + 3.0*f;" in source
     assert "malloc" not in source
     assert source.count("*/") == 1
     assert not re.search(r"^(static|double|const)", source, re.MULTILINE)
