@@ -460,10 +460,10 @@ class SINDy(_Sindy):
         much faster. "auto" is "joint" where no regressor is given, the data
         are noisy, dense and many, and the library is not too large; else it is "weak".
         ``method_`` says which, and why.
-    hidden : str, sequence of str, or 1, optional
-        The name of a state that was not measured, so that `X` has no column for it; 1 calls
-        it "hidden". A column of a :class:`Trajectory` that is NaN from top to bottom is
-        the same. It is found by the joint fit; see :class:`HiddenStateFit`.
+    hidden : str, sequence of str, or int, optional
+        Names of states that were not measured, so that `X` has no columns for them, or how
+        many. Columns of a :class:`Trajectory` that are NaN from top to bottom are the same.
+        They are found by the joint fit; see :class:`~discover.estimation.HiddenStateFit`.
     names, control_names : sequence of str, optional
         Names of the states and controls, where the data have none.
     controls : sequence of str or int, optional
@@ -602,10 +602,6 @@ class SINDy(_Sindy):
                 f"SINDy: {none[0]!r} was not measured; only method='joint' finds such a state, "
                 f"without regressor, order=2 or refine; got method={self.method!r}. Leave them "
                 "out, or leave out the state."
-            )
-        if len(none) > 1:
-            raise ValueError(
-                f"SINDy: hidden can be one state only; got {list(none)}. Measure all but one."
             )
         return runs
 

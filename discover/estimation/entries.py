@@ -1,11 +1,10 @@
-"""How a state that nobody measured enters the law of those that were; and a first guess of it."""
+"""How states that nobody measured enter the law of those that were; and a first guess of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -20,186 +19,221 @@ from discover.observations import Trajectory
 from discover.problems.scales import time_scale
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Entrances", "Entry", "varying_coefficient"]
+__all__ = [
+    "Entrances",
+    "Entry",
+    "Pin",
+    "first_entry",
+    "shifted_entries",
+    "stiffness_of",
+    "varying_coefficient",
+]
 
 _CUTOFF = 0.25  # of the period of the fastest measured state: faster motion is not guessed
 _SAME = 1e-9  # relative difference of columns that are equal but for rounding
 _SMALL = 0.1  # of the mean square of its factor: how strongly a guess is drawn to zero
-_FIRST_FACTORS = 2  # of the products tried first
-_MOST_SHIFTS = 8  # changes of the hidden coordinate that are tried
+_MOST_SHIFTS = 8  # changes of the hidden coordinates that are tried
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A term ``g * z`` of an equation, with coefficient one, for a hidden state z."""
+
+    state: int
+    equation: int
+    product: int
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """How a hidden state enters the law, which makes it unique, and a guess of it.
+    """How hidden states enter the law, which makes them unique, and a guess of them.
 
     Parameters
     ----------
-    equation : int
-        A measured state; its law has the term `product` with coefficient one.
-    product : int
-        The term ``g * z``, with g a function of the measured states.
-    closed : ndarray of bool, shape (n_terms,)
-        Terms this equation must do without, as the hidden state supplies them: g at least.
-    guess : tuple of ndarray of shape (n,)
-        The hidden state on the grid of every run.
+    pins : tuple of Pin
+        One per hidden state.
+    closed : ndarray of bool, shape (d, n_terms)
+        Terms that equations must do without, as a hidden state supplies them: every g at
+        least.
+    guess : tuple of ndarray of shape (n, d)
+        The trajectories on the grid of every run.
     """
 
-    equation: int
-    product: int
+    pins: tuple[Pin, ...]
     closed: BoolArray
     guess: tuple[FloatArray, ...]
 
 
+def first_entry(grids: Sequence[Grid], noise: FloatArray, n_terms: int) -> Entry:
+    """Return the entry of no state: measured states smoothed, and one for the others."""
+    times, x = [grid.times for grid in grids], tuple(np.ones_like(grid.y) for grid in grids)
+    for i in range(len(noise)):
+        seen = [np.where(grid.measured, grid.y, np.nan)[:, i] for grid in grids]
+        if np.isfinite(np.concatenate(seen)).any():
+            for rows, column in zip(x, smoothed_start(times, seen, noise[i]), strict=True):
+                rows[:, i] = column
+    return Entry((), np.zeros((len(noise), n_terms), dtype=bool), x)
+
+
 class Entrances:
-    """All the ways by which a hidden state may enter.
+    """All the ways by which the next hidden state may enter, and those after it.
 
     Parameters
     ----------
     grids : sequence of Grid
     table : TermTable
-    noise : ndarray of shape (d,)
-        Standard deviation of the noise of the measurements.
-    hidden : int
-        The state without measurements.
     allowed : ndarray of bool, shape (d, n_terms)
+    entry : Entry
+        What is settled: guesses of the states before, with their pins.
+    hidden : tuple of int
+        States that have no guess yet, the next one first.
+    stiffness : float
+        Weight of the squared third derivative of a guess, at a factor one.
     """
 
     def __init__(
         self,
         grids: Sequence[Grid],
         table: TermTable,
-        noise: FloatArray,
-        hidden: int,
         allowed: BoolArray,
+        entry: Entry,
+        hidden: tuple[int, ...],
+        stiffness: float,
     ) -> None:
-        self.grids, self.table, self.hidden, self.allowed = grids, table, hidden, allowed
+        self.grids, self.table, self.allowed = grids, table, allowed
+        self.entry, self.hidden, self.stiffness = entry, hidden, stiffness
         self.times = [grid.times for grid in grids]
         self.edges = np.cumsum([len(t) for t in self.times])[:-1]
-        self.noise = noise
-        self.measured = [i for i in range(allowed.shape[0]) if i != hidden]
+        taken = [pin.equation for pin in entry.pins]  # such a state supplies all others there
+        self.free = [i for i in range(len(allowed)) if i not in hidden and i not in taken]
+        self.terms = _Terms(table, _inputs(grids, entry.guess), hidden)
 
-    @cached_property
-    def smoothed(self) -> list[FloatArray]:
-        """The measured states, each smoothed by itself; one for the hidden state."""
-        x = [np.ones_like(grid.y) for grid in self.grids]
-        for i in self.measured:
-            seen = [np.where(grid.measured, grid.y, np.nan)[:, i] for grid in self.grids]
-            for rows, column in zip(
-                x, smoothed_start(self.times, seen, self.noise[i]), strict=True
-            ):
-                rows[:, i] = column
-        return x
+    def entries(self, lengths: range) -> Iterator[Entry]:
+        """Yield entries by products whose numbers of factors are in a range.
 
-    @cached_property
-    def inputs(self) -> FloatArray:
-        """Smoothed states and what else the terms read, all runs together."""
-        parts = zip(self.smoothed, self.grids, strict=True)
-        return np.concatenate([np.hstack([x, grid.known]) for x, grid in parts])
+        Of several hidden states, this holds for the last one; the others have no more factors.
+        An entry whose factor is zero everywhere is left out.
+        """
+        factors = factors_of(self.table)
+        for i in self.free:
+            for product in self.terms.linear[self.allowed[i, self.terms.linear]]:
+                last = len(self.hidden) == 1
+                if factors[product] not in (lengths if last else range(lengths.stop)):
+                    continue
+                with suppress(NotIdentifiableError):
+                    entry = self._guessed(Pin(self.hidden[0], i, int(product)))
+                    yield from [entry] if last else self._after(entry).entries(lengths)
 
-    @cached_property
-    def factors(self) -> FloatArray:
-        """What stands before the hidden state in each term, (n, n_terms)."""
-        return np.asarray(self._terms_at(1.0) - self.without)
+    def _after(self, entry: Entry) -> Entrances:
+        rest = (self.hidden[1:], self.stiffness)
+        return Entrances(self.grids, self.table, self.allowed, entry, *rest)
 
-    @cached_property
-    def without(self) -> FloatArray:
-        """The terms where the hidden state is zero, (n, n_terms)."""
-        return self._terms_at(0.0)
-
-    def _terms_at(self, value: float) -> FloatArray:
-        rows = self.inputs.copy()
-        rows[:, self.hidden] = value
-        return self.table.evaluate(rows)
-
-    @cached_property
-    def _kinds(self) -> tuple[IntArray, IntArray]:
-        """Terms without the hidden state, and terms that are proportional to it."""
-        zero, change, far = self.without, self.factors, self._terms_at(-2.0)
-        size = _SAME * np.max(np.abs([zero, zero + change, far]), axis=(0, 1))
-        still = np.abs(change).max(axis=0) <= size
-        still &= np.abs(far - zero).max(axis=0) <= size
-        straight = np.abs(far + 2 * change).max(axis=0) <= size
-        straight &= np.abs(zero).max(axis=0) <= size
-        return np.flatnonzero(still), np.flatnonzero(straight & ~still)
-
-    def tiers(self) -> list[list[tuple[int, int]]]:
-        """Return (equation, product) pairs, those of two factors at most before longer ones."""
-        factors = np.maximum(factors_of(self.table), _FIRST_FACTORS)
-        pairs = [(i, int(k)) for i in self.measured for k in self._kinds[1] if self.allowed[i, k]]
-        lengths = sorted({int(factors[k]) for _, k in pairs})
-        return [[pair for pair in pairs if factors[pair[1]] == n] for n in lengths]
-
-    def entries(self, pairs: Sequence[tuple[int, int]]) -> Iterator[Entry]:
-        """Yield an entry for every pair whose factor is not zero everywhere."""
-        for equation, product in pairs:
-            with suppress(NotIdentifiableError):
-                yield self._guessed(equation, product)
-
-    def _guessed(self, i: int, product: int) -> Entry:
-        """Guess the hidden state as a coefficient that varies in time."""
-        still, g = self._kinds[0], self.factors[:, product]
-        closed = np.zeros(self.table.n_terms, dtype=bool)
-        closed[still] = _alike(self.without[:, still], g)
-        beside = still[(factors_of(self.table)[still] <= 1) & (self.allowed[i] & ~closed)[still]]
-        slopes = [np.gradient(x[:, i], t) for x, t in zip(self.smoothed, self.times, strict=True)]
-        guess = varying_coefficient(
+    def _guessed(self, pin: Pin) -> Entry:
+        """Guess the next hidden state as a coefficient that varies in time."""
+        i, still, g = pin.equation, self.terms.still, self.terms.factors[:, pin.product]
+        closed = self.entry.closed.copy()
+        closed[i, still] |= _alike(self.terms.without[:, still], g)
+        simple = still[factors_of(self.table)[still] <= 1]
+        beside = simple[(self.allowed & ~closed)[i, simple]]
+        slopes = [
+            np.gradient(x[:, i], t) for x, t in zip(self.entry.guess, self.times, strict=True)
+        ]
+        size = float(np.mean(g**2))
+        found = varying_coefficient(
             self.times,
             slopes,
-            np.split(self.without[:, beside], self.edges),
+            np.split(self.terms.without[:, beside], self.edges),
             np.split(g, self.edges),
-            float(np.mean(g**2)) * self._stiffness,
-            float(np.mean(g**2)) * _SMALL,
+            size * self.stiffness,
+            size * _SMALL,
         )
-        return Entry(i, product, closed, tuple(guess))
+        guess = tuple(x.copy() for x in self.entry.guess)
+        for x, column in zip(guess, found, strict=True):
+            x[:, pin.state] = column
+        return Entry((*self.entry.pins, pin), closed, guess)
 
-    @cached_property
-    def _stiffness(self) -> float:
-        """Weight of the squared third derivative that leaves motion slower than the cutoff."""
-        runs = [
-            Trajectory(np.ascontiguousarray(x[:, self.measured]), t)
-            for x, t in zip(self.smoothed, self.times, strict=True)
-        ]
-        period = time_scale(runs, self.noise[self.measured])
-        step = float(np.median(np.concatenate([np.diff(t) for t in self.times])))
-        return float((_CUTOFF * period / (2 * np.pi)) ** 6 / step)
 
-    def shifted(
-        self, entry: Entry, coefficients: FloatArray, x: Sequence[FloatArray]
-    ) -> Iterator[Entry]:
-        """Yield entries in which the hidden state takes over terms ``g * b(measured)``.
+def stiffness_of(
+    grids: Sequence[Grid], x: Sequence[FloatArray], noise: FloatArray, hidden: Sequence[int]
+) -> float:
+    """Return the weight of the squared third derivative that leaves slower motion."""
+    seen = [i for i in range(len(noise)) if i not in hidden]
+    runs = [
+        Trajectory(np.ascontiguousarray(v[:, seen]), grid.times)
+        for v, grid in zip(x, grids, strict=True)
+    ]
+    step = float(np.median(np.concatenate([grid.steps for grid in grids])))
+    return float((_CUTOFF * time_scale(runs, noise[seen]) / (2 * np.pi)) ** 6 / step)
 
-        Parameters
-        ----------
-        entry : Entry
-        coefficients : ndarray of shape (n_terms,)
-            Of the equation by which the hidden state enters.
-        x : sequence of ndarray of shape (n, d)
-            Trajectories of a law with this entry, on the grids of the entries.
-        """
-        shifts = dict(self._shifts(entry, coefficients))
-        inputs = np.concatenate(
-            [np.hstack([v, g.known]) for v, g in zip(x, self.grids, strict=True)]
-        )
-        terms, now = self.table.evaluate(inputs), np.concatenate([v[:, self.hidden] for v in x])
-        sets = [s for n in range(len(shifts), 0, -1) for s in combinations(shifts, n)]
-        for chosen in sets[:_MOST_SHIFTS]:
-            closed = entry.closed.copy()
-            closed[list(chosen)] = True
-            moved = now + sum(share * terms[:, b] for b, share in (shifts[k] for k in chosen))
-            yield replace(entry, closed=closed, guess=tuple(np.split(moved, self.edges)))
 
-    def _shifts(
-        self, entry: Entry, coefficients: FloatArray
-    ) -> Iterator[tuple[int, tuple[int, float]]]:
-        """Yield terms that are g times another one, with that one and its coefficient."""
-        still, g = self._kinds[0], self.factors[:, entry.product, None]
-        products = g * self.without[:, still]
-        for k in still[coefficients[still] != 0]:
-            for place in np.flatnonzero(_alike(products, self.without[:, k]))[:1]:
-                column = products[:, place]
-                ratio = float(column @ self.without[:, k] / (column @ column))
-                yield int(k), (int(still[place]), float(coefficients[k]) * ratio)
+class _Terms:
+    """What terms do with states that are not known: the first of them, and all."""
+
+    def __init__(self, table: TermTable, inputs: FloatArray, hidden: tuple[int, ...]) -> None:
+        def at(value: float, columns: Sequence[int]) -> FloatArray:
+            rows = inputs.copy()
+            rows[:, columns] = value
+            return table.evaluate(rows)
+
+        first, later = list(hidden[:1]), list(hidden[1:])
+        self.without = at(0.0, first)
+        self.factors = at(1.0, first) - self.without
+        far, moved = at(-2.0, first), at(-1.7, later)
+        size = _SAME * np.max(np.abs([self.without, self.factors, far, moved]), axis=(0, 1))
+        free = np.abs(moved - at(1.0, later)).max(axis=0) <= size
+        still = np.abs(self.factors).max(axis=0) <= size
+        still &= np.abs(far - self.without).max(axis=0) <= size
+        straight = np.abs(far + 2 * self.factors).max(axis=0) <= size
+        straight &= np.abs(self.without).max(axis=0) <= size
+        self.still: IntArray = np.flatnonzero(still & free)
+        self.linear: IntArray = np.flatnonzero(straight & ~still & free)
+
+
+def shifted_entries(
+    entry: Entry,
+    coefficients: FloatArray,
+    grids: Sequence[Grid],
+    table: TermTable,
+) -> Iterator[Entry]:
+    """Yield entries in which hidden states take over terms ``g * b(others)`` of a law.
+
+    Parameters
+    ----------
+    entry : Entry
+        Its guess are the trajectories of the law.
+    coefficients : ndarray of shape (n_terms, d)
+    grids : sequence of Grid
+    table : TermTable
+    """
+    inputs = _inputs(grids, entry.guess)
+    shifts = [shift for pin in entry.pins for shift in _shifts(pin, coefficients, inputs, table)]
+    terms, edges = table.evaluate(inputs), np.cumsum([len(x) for x in entry.guess])[:-1]
+    sets = [s for n in range(len(shifts), 0, -1) for s in combinations(shifts, n)]
+    for chosen in sets[:_MOST_SHIFTS]:
+        closed, moved = entry.closed.copy(), np.concatenate(entry.guess)
+        for pin, term, other, share in chosen:
+            closed[pin.equation, term] = True
+            moved[:, pin.state] += share * terms[:, other]
+        yield replace(entry, closed=closed, guess=tuple(np.split(moved, edges)))
+
+
+def _shifts(
+    pin: Pin, coefficients: FloatArray, inputs: FloatArray, table: TermTable
+) -> Iterator[tuple[Pin, int, int, float]]:
+    """Yield terms that are g times another one, with that one and its coefficient."""
+    terms = _Terms(table, inputs, (pin.state,))
+    still, own = terms.still, coefficients[:, pin.equation]
+    products = terms.factors[:, [pin.product]] * terms.without[:, still]
+    for k in still[own[still] != 0]:
+        for place in np.flatnonzero(_alike(products, terms.without[:, k]))[:1]:
+            column = products[:, place]
+            ratio = float(column @ terms.without[:, k] / (column @ column))
+            yield pin, int(k), int(still[place]), float(own[k]) * ratio
+
+
+def _inputs(grids: Sequence[Grid], x: Sequence[FloatArray]) -> FloatArray:
+    """Return trajectories and what else the terms read, all runs together."""
+    return np.concatenate([np.hstack([v, g.known]) for v, g in zip(x, grids, strict=True)])
 
 
 def _alike(columns: FloatArray, column: FloatArray) -> BoolArray:

@@ -1,9 +1,9 @@
-"""The joint fit where one state was never measured: an unknown trajectory like the others."""
+"""The joint fit where some states were never measured: unknown trajectories like the others."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,14 @@ from tqdm import tqdm
 
 from discover.estimation.collocation import Linearized
 from discover.estimation.eliminating import Elimination, JointState
-from discover.estimation.entries import Entrances, Entry
+from discover.estimation.entries import (
+    Entrances,
+    Entry,
+    Pin,
+    first_entry,
+    shifted_entries,
+    stiffness_of,
+)
 from discover.estimation.gridding import measured_spread, pieces_of
 from discover.estimation.joint import Engine, JointEstimate, JointFit
 from discover.estimation.search import InformationSearch
@@ -30,11 +37,12 @@ _FINALISTS = 3  # entries that are followed to the end although one explains the
 _PROMISING = 1.5  # times the expected cost: entries that are
 _EXPLAINED = 1.5  # times the noise of the data or its inverse: what a law may leave of it
 _HOPELESS = 10.0  # times the expected cost: a law that is not followed any further
+_LENGTHS = (range(3), range(3, 100))  # factors of the products tried first, and then
 _LEFT = 3.0  # times the noise of the data: a law that leaves more is not to be trusted
 
 
 class HiddenStateFit(JointFit):
-    """Estimate a law together with the trajectory of a state that nobody measured.
+    """Estimate a law together with the trajectories of states that nobody measured.
 
     Parameters
     ----------
@@ -44,19 +52,21 @@ class HiddenStateFit(JointFit):
     Attributes
     ----------
     entry_ : str
-        How the hidden state enters the law, in words.
+        How the hidden states enter the law, in words.
 
     Notes
     -----
-    Data tell a hidden state z only up to a change of coordinates: any ``a z + b(measured)``
+    Data tell a hidden state z only up to a change of coordinates: any ``a z + b(others)``
     serves as well. It is made unique by the way it enters: in one equation there is a term
-    ``g(measured) * z`` with coefficient one, and no term g, which a shift of z would supply.
+    ``g(others) * z`` with coefficient one, and no term g, which a shift of z would supply. That
+    is the equation of a measured state, or, for the second hidden state and later ones, of a
+    hidden state before.
 
     For every equation and every such product among the candidates, z is first a coefficient that
     varies smoothly in time. From there the joint fit takes over, with the equation of z as
     open as the others. Entries are compared by likelihood and penalties. For the best, terms
-    ``g * b(measured)`` of its equation are then given to z, wherever that saves terms. The
-    law is the sparsest that was found, in the coordinate in which it is sparsest.
+    ``g * b(others)`` of its equation are then given to z, wherever that saves terms. The
+    law is the sparsest that was found, in the coordinates in which it is sparsest.
     """
 
     def identify(
@@ -67,7 +77,7 @@ class HiddenStateFit(JointFit):
         allowed: BoolArray | None = None,
         include_time: bool = False,
     ) -> JointEstimate:
-        """Estimate the law; the state without any measurement is the hidden one.
+        """Estimate the law; states without any measurement are the hidden ones.
 
         Parameters
         ----------
@@ -77,19 +87,19 @@ class HiddenStateFit(JointFit):
         Returns
         -------
         JointEstimate
-            Its `measurement_noise` is NaN for the hidden state.
+            Its `measurement_noise` is NaN for hidden states.
 
         Raises
         ------
         DataError
-            If not exactly one state is hidden, or no run has eight samples.
+            If no state is hidden, or all are, or no run has eight samples.
         NotIdentifiableError
-            If no candidate lets a measured state feel the hidden one, or none could be followed.
+            If no candidate lets measured states feel the hidden ones, or none could be followed.
         """
         pieces = pieces_of(runs)
         hidden = _hidden(pieces)
         noise = self._noise(pieces).copy()
-        noise[hidden] = 1.0  # replaced when there is a guess of the hidden state
+        noise[list(hidden)] = 1.0  # replaced when there is a guess of the hidden states
         if allowed is None:
             allowed = np.ones((len(noise), table.n_terms), dtype=bool)
         with ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
@@ -97,11 +107,8 @@ class HiddenStateFit(JointFit):
             contest = _Contest(hidden, pieces, *rest, each=pool.map if self.n_jobs > 1 else map)
             with contest.progress:
                 best = contest.best()
-        names, i = pieces[0].state_names, best.engine.entry.equation
-        term = table.names[best.engine.entry.product]
-        self.entry_ = (
-            f"{names[hidden]} was not measured, and is what has the coefficient 1 as {term} in "
-            f"{names[i]}'"
+        self.entry_ = "; ".join(
+            _in_words(pin, pieces[0].state_names, table) for pin in best.engine.entry.pins
         )
         left = float(np.max(best.engine.noise_left(best.state)))
         if left > _LEFT:
@@ -114,73 +121,80 @@ class HiddenStateFit(JointFit):
         return best.engine.estimate(best.state)
 
 
-class _PinnedElimination(Elimination):
-    """Normal equations of a law with one coefficient that is known."""
+def _in_words(pin: Pin, names: Sequence[str], table: TermTable) -> str:
+    return (
+        f"{names[pin.state]} was not measured, and is what has the coefficient 1 as "
+        f"{table.names[pin.product]} in {names[pin.equation]}'"
+    )
 
-    def __init__(self, table: TermTable, d: int, entry: Entry) -> None:
+
+class _PinnedElimination(Elimination):
+    """Normal equations of a law with some coefficients that are known."""
+
+    def __init__(self, table: TermTable, d: int, pins: Sequence[Pin]) -> None:
         super().__init__(table, d)
-        self.entry = entry
+        self.pins = pins
 
     def marginal(
         self, runs: list[Linearized], terms: IntArray, support: BoolArray | None = None
     ) -> Any:
-        """Eliminate the trajectories; within a support, hold the coefficient that is known."""
+        """Eliminate the trajectories; within a support, hold the coefficients that are known."""
         S, gradient, cost, parts = super().marginal(runs, terms, support)
         if support is not None:
-            i, width = self.entry.equation, len(S) // self.d
-            at = i * width + int(support[i, : self.entry.product].sum())
-            S[at, at] *= _HELD
+            width = len(S) // self.d
+            for pin in self.pins:
+                at = pin.equation * width + int(support[pin.equation, : pin.product].sum())
+                S[at, at] *= _HELD
         return S, gradient, cost, parts
 
 
 class _HiddenEngine(Engine):
-    """The steps of the joint fit, with one state that is seen through the law alone."""
+    """The steps of the joint fit, with states that are seen through the law alone."""
 
-    def __init__(self, entry: Entry, hidden: int, pieces: list[Trajectory], *rest: Any) -> None:
+    def __init__(
+        self, entry: Entry, hidden: Sequence[int], pieces: list[Trajectory], *rest: Any
+    ) -> None:
         super().__init__(pieces, *rest)
-        self.entry, self.hidden = entry, hidden
-        self.elimination = _PinnedElimination(self.table, self.d, entry)
-        wide = float(measured_spread(np.concatenate(entry.guess)[:, None])[0])
+        self.entry, self.hidden = entry, np.isin(np.arange(self.d), hidden)
+        self.elimination = _PinnedElimination(self.table, self.d, entry.pins)
+        wide = measured_spread(np.concatenate(entry.guess))
         spread = measured_spread(np.concatenate([run.states for run in pieces]))
-        seen = np.arange(self.d) != hidden
-        self.least[hidden] = self.least[seen].min() / spread[seen].max() * wide
-        self.sigma[hidden] = np.median(self.sigma[seen] / spread[seen]) * wide
+        seen = ~self.hidden
+        least, share = self.least[seen] / spread[seen], self.sigma[seen] / spread[seen]
+        self.least = np.where(seen, self.least, least.min() * wide)
+        self.sigma = np.where(seen, self.sigma, np.median(share) * wide)
         self.anchor = np.where(seen, 0.0, 1.0 / (_ANCHOR * wide) ** 2)
-        self.allowed = self.allowed.copy()
-        self.allowed[entry.equation, entry.closed] = False
+        self.allowed = self.allowed & ~entry.closed
+        self.pinned = np.zeros((self.d, self.p), dtype=bool)
+        for pin in entry.pins:
+            self.pinned[pin.equation, pin.product] = True
 
     def first_guess(self, i: int) -> list[FloatArray]:
-        """Smooth a measured state; the hidden one is guessed already."""
-        return list(self.entry.guess) if i == self.hidden else super().first_guess(i)
+        """Smooth a measured state; the hidden ones are guessed already."""
+        return [x[:, i] for x in self.entry.guess] if self.hidden[i] else super().first_guess(i)
 
     def start(self) -> JointState:
-        """Begin with the one term that is known."""
-        state = super().start()
-        coefficients, support = state.coefficients.copy(), state.support.copy()
-        coefficients[self.entry.product, self.entry.equation] = 1.0
-        support[self.entry.equation, self.entry.product] = True
-        return replace(state, coefficients=coefficients, support=support)
+        """Begin with the terms that are known."""
+        coefficients = np.ascontiguousarray(self.pinned.T.astype(np.float64))
+        return replace(super().start(), coefficients=coefficients, support=self.pinned.copy())
 
     def linearize(self, state: JointState, level: float) -> list[Linearized]:
-        """Linearise every run; a weak tie holds the hidden state where it is."""
+        """Linearise every run; a weak tie holds the hidden states where they are."""
         runs = super().linearize(state, level)
         return [replace(run, precision=run.precision + self.anchor) for run in runs]
 
     def search(self, state: JointState, level: float, open_to: BoolArray) -> InformationSearch:
-        """Return the normal equations of all candidate terms but the one that is known."""
-        open_to = open_to.copy()
-        open_to[self.entry.equation, self.entry.product] = True
-        search = super().search(state, level, open_to)
-        search.pin(self.entry.equation * self.p + self.entry.product, 1.0)
+        """Return the normal equations of all candidate terms but those that are known."""
+        search = super().search(state, level, open_to | self.pinned)
+        for place in np.flatnonzero(self.pinned):
+            search.pin(int(place), 1.0)
         return search
 
     def noise_of(
         self, state: JointState, runs: list[Linearized], variances: list[FloatArray]
     ) -> FloatArray:
-        """Return the standard deviation of the noise; that of the hidden state is a mere scale."""
-        noise = super().noise_of(state, runs, variances).copy()
-        noise[self.hidden] = self.sigma[self.hidden]
-        return noise
+        """Return the standard deviation of the noise; that of a hidden state is a mere scale."""
+        return np.where(self.hidden, self.sigma, super().noise_of(state, runs, variances))
 
     def noise_left(self, state: JointState) -> FloatArray:
         """Return what the law leaves, relative to the noise of the data, shape (d,)."""
@@ -192,25 +206,27 @@ class _HiddenEngine(Engine):
         noise = 2.0 * float(seen @ np.log(self.noise_left(state)))
         return state.cost + state.excused + noise + float(self.penalty[state.support.ravel()].sum())
 
-    def on_first_grid(self, state: JointState) -> list[FloatArray]:
-        """Return the trajectories at the points that were there from the start."""
-        return [
+    def met(self, state: JointState) -> Entry:
+        """Return the entry with the trajectories of a state, on the grids of the start."""
+        guess = tuple(
             x[np.isin(grid.times, first.times)]
             for x, grid, first in zip(state.x, state.grids, self.grids, strict=True)
-        ]
+        )
+        return replace(self.entry, guess=guess)
 
     def estimate(self, state: JointState) -> JointEstimate:
-        """Read the law off, one coefficient of which is known without error."""
+        """Read the law off, some coefficients of which are known without error."""
         found = super().estimate(state)
+        known = self.pinned[state.support]
         C = found.covariance
-        at = int(state.support.ravel()[: self.entry.equation * self.p + self.entry.product].sum())
-        C = C - np.outer(C[:, at], C[at]) / C[at, at]
-        C[at] = C[:, at] = 0.0
-        coefficients = found.coefficients.copy()
-        coefficients[self.entry.equation, self.entry.product] = 1.0  # but for rounding
-        noise = np.array(found.measurement_noise)
-        noise[self.hidden] = np.nan
-        return replace(found, coefficients=coefficients, covariance=C, measurement_noise=noise)
+        C = C - C[:, known] @ np.linalg.solve(C[np.ix_(known, known)], C[known])
+        C[known] = C[:, known] = 0.0
+        return replace(
+            found,
+            coefficients=np.where(self.pinned, 1.0, found.coefficients),  # but for rounding
+            covariance=C,
+            measurement_noise=np.where(self.hidden, np.nan, np.array(found.measurement_noise)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,11 +239,11 @@ class _Law:
 
 
 class _Contest:
-    """Laws that the hidden state enters in different ways."""
+    """Laws that the hidden states enter in different ways."""
 
     def __init__(
         self,
-        hidden: int,
+        hidden: tuple[int, ...],
         pieces: list[Trajectory],
         table: TermTable,
         noise: FloatArray,
@@ -240,34 +256,28 @@ class _Contest:
         self.rest = (table, noise, allowed, include_time, penalty)
         engine = Engine(pieces, *self.rest)
         self.progress: tqdm[Any] = engine.progress
-        self.entrances = Entrances(engine.grids, table, engine.sigma, hidden, allowed)
+        self.grids, self.table = engine.grids, table
+        first = first_entry(engine.grids, engine.sigma, table.n_terms)
+        stiffness = stiffness_of(engine.grids, first.guess, engine.sigma, hidden)
+        self.entrances = Entrances(engine.grids, table, allowed, first, hidden, stiffness)
 
     def best(self) -> _Law:
         """Return the best law, simple products first."""
-        tiers = self.entrances.tiers()
-        if not tiers:
-            raise NotIdentifiableError(
-                "HiddenStateFit: no candidate is a product of the hidden state and measured ones, "
-                "so that nothing measured feels it; add such terms to the library."
-            )
         laws: list[_Law] = []
-        for pairs in tiers:
-            laws += self.followed(self.entrances.entries(pairs))
+        for lengths in _LENGTHS:
+            laws += self.followed(self.entrances.entries(lengths))
             if laws and self.explains(self.chosen(laws)):
                 break
         if not laws:
             raise NotIdentifiableError(
-                "HiddenStateFit: the data do not determine the hidden state by any of the "
-                "candidates; offer other terms, or measure another state."
+                "HiddenStateFit: no candidate is a product of a hidden state and others that the "
+                "data determine, so that nothing measured feels it; offer other terms, or "
+                "measure another state."
             )
         best = self.chosen(laws)
-        return self.chosen([best, *self.followed(self.shifted(best))])
-
-    def shifted(self, law: _Law) -> Iterator[Entry]:
-        """Yield entries in which the hidden state takes over some terms of a law."""
-        engine, state = law.engine, law.state
-        coefficients = state.coefficients[:, engine.entry.equation]
-        return self.entrances.shifted(engine.entry, coefficients, engine.on_first_grid(state))
+        coefficients = best.state.coefficients
+        moved = shifted_entries(best.engine.met(best.state), coefficients, self.grids, self.table)
+        return self.chosen([best, *self.followed(moved)])
 
     def followed(self, entries: Iterable[Entry]) -> list[_Law]:
         """Follow entries to the end, the best first, until one explains the data.
@@ -319,12 +329,12 @@ class _Contest:
         return min(laws, key=lambda law: (not self.explains(law), law.worth))
 
 
-def _hidden(pieces: Sequence[Trajectory]) -> int:
-    """Return the one state without measurements."""
+def _hidden(pieces: Sequence[Trajectory]) -> tuple[int, ...]:
+    """Return the states without measurements."""
     seen = np.any([np.isfinite(run.states).any(axis=0) for run in pieces], axis=0)
-    if len(seen) - seen.sum() != 1:
+    if seen.all() or not seen.any():
         raise DataError(
-            "HiddenStateFit: exactly one state must be without any measurement; got "
-            f"{len(seen) - seen.sum()} of {len(seen)}."
+            "HiddenStateFit: some states must be without any measurement, and some not; got "
+            f"{len(seen) - seen.sum()} without, of {len(seen)}."
         )
-    return int(np.argmin(seen))
+    return tuple(int(i) for i in np.flatnonzero(~seen))

@@ -73,15 +73,17 @@ def hidden_names(hidden: int | str | Sequence[str] | None, owner: str) -> list[s
     Raises
     ------
     ValueError
-        If it is neither a name, names, nor 1.
+        If it is neither a name, names, nor their number.
     """
-    if hidden is None or isinstance(hidden, str):
-        return [hidden] if hidden else []
-    if isinstance(hidden, int):
-        if hidden != 1:
-            raise ValueError(
-                f"{owner}: hidden must be 1, or the name of a state; got {hidden!r}. One state at "
-                "most can stay unmeasured."
-            )
-        return ["hidden"]
-    return [str(name) for name in hidden]
+    if hidden is None:
+        return []
+    if isinstance(hidden, str):
+        return [hidden]
+    if not isinstance(hidden, int):
+        return [str(name) for name in hidden]
+    if hidden < 1:
+        raise ValueError(
+            f"{owner}: hidden must be the names of states that were not measured, or their "
+            f"number; got {hidden!r}."
+        )
+    return ["hidden"] if hidden == 1 else [f"hidden{i + 1}" for i in range(hidden)]
