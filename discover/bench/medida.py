@@ -29,7 +29,7 @@ from discover.regression import Estimate, RelevanceVectorRegressor
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["CASES", "SETTINGS", "Setting", "run"]
+__all__ = ["CASES", "SETTINGS", "Result", "Setting", "append_results", "read_results", "run"]
 
 _POINTS, _DT = 1024, 0.005
 _RUN = 512  # points of forecasts
@@ -398,15 +398,17 @@ def results_path() -> Path:
 _COLUMNS = [f.name for f in fields(Result)]
 
 
-def _read(path: Path) -> list[Result]:
+def read_results(path: Path, owner: str = "bench medida") -> list[Result]:
+    """Read the results that are in a table."""
     return [
         Result(r["setting"], int(r["seed"]), r["case"], r["exact"] == "True", float(r["error"]),
                int(r["covered"]), int(r["terms"]), float(r["seconds"]), float(r["valid"]))
-        for r in read_rows(path, _COLUMNS, "bench medida")
+        for r in read_rows(path, _COLUMNS, owner)
     ]  # fmt: skip
 
 
-def _append(path: Path, results: list[Result]) -> None:
+def append_results(path: Path, results: list[Result]) -> None:
+    """Add results to a table."""
     cells = [
         [r.setting, r.seed, r.case, r.exact, f"{r.error:.4g}", r.covered, r.terms,
          f"{r.seconds:.3g}", f"{r.valid:.4g}"]
@@ -423,13 +425,13 @@ def run(quick: bool = False) -> list[Row]:
             results += list(measure(setting, 0))
         return [row for setting in chosen for row in _rows(setting, results)]
     path, seeds = results_path(), 10
-    results = _read(path)
+    results = read_results(path)
     for seed in range(seeds):
         for setting in SETTINGS if seed == 0 else [s for s in SETTINGS if s.noise]:
             if any(r.setting == setting.name and r.seed == seed for r in results):
                 continue
             found = list(measure(setting, seed))
-            _append(path, found)
+            append_results(path, found)
             results += found
     return [*(row for setting in SETTINGS for row in _rows(setting, results)), _coverage(results)]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from discover.dynamics.classical import runge_kutta_step
 from discover.dynamics.solvers import Solver
 from discover.problems.local_rows import LocalTerms
 from discover.typing import FloatArray
@@ -66,12 +67,7 @@ class PointFlow:
         """Return the states one step later."""
         dt, x = h / self.substeps, rows
         for i in range(self.substeps):
-            t = times + i * dt
-            k1 = self.rate(x, dt, t)
-            k2 = self.rate(x + 0.5 * dt * k1, dt, t + 0.5 * dt)
-            k3 = self.rate(x + 0.5 * dt * k2, dt, t + 0.5 * dt)
-            k4 = self.rate(x + dt * k3, dt, t + dt)
-            x = x + dt / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
+            x = runge_kutta_step(lambda x, t: self.rate(x, dt, t), x, times + i * dt, dt)
         return x
 
     def tangents(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from discover.dynamics.classical import runge_kutta_step
 from discover.dynamics.field_law import FieldLaw
 from discover.observations.grid import Grid
 from discover.observations.jets import jet_rows
@@ -71,12 +72,7 @@ class SiteLaw:
 
     def step(self, x: ArrayLike, t: Any, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the states one step later."""
-        states = np.asarray(x, dtype=np.float64)
-        a = self.rhs(states)
-        b = self.rhs(states + 0.5 * dt * a)
-        c = self.rhs(states + 0.5 * dt * b)
-        d = self.rhs(states + dt * c)
-        return np.asarray(states + dt / 6.0 * (a + 2.0 * (b + c) + d))
+        return runge_kutta_step(self.rhs, np.asarray(x, dtype=np.float64), t, dt)
 
 
 #: laws of fields, and of sites

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from discover.dynamics.classical import runge_kutta_step
 from discover.exceptions import SimulationError
 from discover.typing import FloatArray
 
@@ -111,14 +112,10 @@ class Solver:
     def _runge_kutta(self, x: FloatArray, t: float, dt: float, *u: FloatArray) -> FloatArray:
         """Step a tendency that comes without a scheme: the classical one of order four."""
 
-        def rate(x: FloatArray, t: float) -> FloatArray:
+        def rate(x: FloatArray, t: Any) -> FloatArray:
             return np.asarray(self.dynamics.rhs(x, t, *u))
 
-        a = rate(x, t)
-        b = rate(x + 0.5 * dt * a, t + 0.5 * dt)
-        c = rate(x + 0.5 * dt * b, t + 0.5 * dt)
-        d = rate(x + dt * c, t + dt)
-        return np.asarray(x + dt / 6.0 * (a + 2.0 * (b + c) + d))
+        return runge_kutta_step(rate, x, t, dt)
 
     @property
     def _steps_many(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from discover.dynamics.classical import runge_kutta_step
 from discover.typing import FloatArray
 
 __all__ = ["TwoScaleLorenz96", "lorenz96_rate"]
@@ -89,9 +90,4 @@ class TwoScaleLorenz96:
 
     def step(self, x: ArrayLike, t: Any, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the states one step of the classical Runge-Kutta scheme later."""
-        states = np.asarray(x, dtype=np.float64)
-        k1 = self.rhs(states)
-        k2 = self.rhs(states + 0.5 * dt * k1)
-        k3 = self.rhs(states + 0.5 * dt * k2)
-        k4 = self.rhs(states + dt * k3)
-        return np.asarray(states + dt / 6.0 * (k1 + 2.0 * (k2 + k3) + k4))
+        return runge_kutta_step(self.rhs, np.asarray(x, dtype=np.float64), t, dt)

@@ -11,6 +11,7 @@ from scipy.linalg import block_diag
 
 from discover.dynamics.solvers import Solver
 from discover.observations.grid import Grid
+from discover.problems.burst_filter import BurstFilter
 from discover.problems.bursts import Bursts, second_difference_variance
 from discover.problems.field_rows import FieldTerms, product_degree
 from discover.problems.local_rows import LocalTerms
@@ -249,21 +250,25 @@ class FieldIncrements:
                 sum(w * terms for w, terms in zip(weights, at, strict=True)) for at in self.terms_at
             ]
         else:
-            self.states = self._filtered(bursts.means)
-            self.mean_tendency, self.mean_terms = self._parts(self.states, None)
+            self.filtered = BurstFilter(bursts, grid, self.spectra)
+            self.states = self.filtered.states
+            self.mean_tendency, self.mean_terms = self._averaged()
 
     def _spectrum(self, component: int, noise_std: float | None) -> Spectrum:
         states = self.bursts.states[..., component]
         variance = second_difference_variance(states) if noise_std is None else noise_std**2
         return Spectrum.estimate(self.grid, states.reshape(-1, *self.grid.shape), variance)
 
-    def _filtered(self, states: FloatArray) -> FloatArray:
-        m = self.bursts.size
-        out = [
-            self.grid.from_modes(self.grid.to_modes(states[..., j]) * spectrum.gain(m))
-            for j, spectrum in enumerate(self.spectra)
-        ]
-        return np.stack(out, axis=-1)
+    def _averaged(self) -> tuple[Any, list[FloatArray]]:
+        """Return tendency and terms of noisy bursts, averaged over each."""
+        slopes, bursts = self.filtered.slopes, self.bursts
+        if slopes is None:
+            return self._parts(self.states, None)
+        w = bursts.quadrature
+        parts = [self._parts(self.states + tau * slopes, i) for i, tau in enumerate(bursts.offsets)]
+        tendency = np.tensordot(w, [rate for rate, _ in parts], 1)
+        at = zip(*[values for _, values in parts], strict=True)
+        return tendency, [np.tensordot(w, values, 1) for values in at]
 
     def _parts(self, states: FloatArray, position: int | None) -> tuple[Any, list[FloatArray]]:
         """Return the solver's tendency and all terms at states, projected, per component."""
@@ -275,7 +280,8 @@ class FieldIncrements:
 
     def _library_grid(self, states: FloatArray) -> tuple[Grid, FloatArray]:
         """Return states on a grid fine enough for the products of the library."""
-        reach = max(self.grid.radius[s.gain(self.bursts.size) > 0].max() for s in self.spectra)
+        m = self.bursts.size
+        reach = max(self.grid.radius[s.gain(m) > 0].max() for s in self.spectra)
         wanted = self.grid.resolving(float(reach), product_degree(self.terms.table))
         shape = tuple(max(w, n) for w, n in zip(wanted, self.grid.shape, strict=True))
         return self.grid.with_shape(shape), resampled(self.grid, states, shape)
@@ -360,10 +366,9 @@ class FieldIncrements:
         white = self.rng.standard_normal((size, *self.grid.shape, len(self.spectra)))
         out = [
             self.grid.from_modes(
-                self.grid.to_modes(white[..., j])
-                * np.sqrt(spectrum.posterior(self.bursts.size) * self.grid.size)
+                self.grid.to_modes(white[..., j]) * np.sqrt(posterior * self.grid.size)
             )
-            for j, spectrum in enumerate(self.spectra)
+            for j, posterior in enumerate(self.filtered.posterior)
         ]
         return np.stack(out, axis=-1)
 

@@ -15,6 +15,7 @@ from discover.typing import FloatArray
 
 __all__ = ["Jet", "jet_names", "jet_rows"]
 
+_STRETCH = 4096  # rows
 _SHIFTS = re.compile(r"(?:[a-zA-Z][pm]\d+)+")
 _SHIFT = re.compile(r"([a-zA-Z])([pm])(\d+)")
 
@@ -115,7 +116,17 @@ def jet_rows(grid: Grid, components: Mapping[str, FloatArray], names: Sequence[s
         elif jet.order:
             values = grid.derivative(values, jet.orders)
         columns.append(values.ravel())
-    return np.ascontiguousarray(np.stack(columns, axis=1))
+    return _as_rows(columns)
+
+
+def _as_rows(columns: Sequence[FloatArray]) -> FloatArray:
+    """Put columns side by side, a stretch at a time that stays in the cache."""
+    out = np.empty((len(columns[0]), len(columns)))
+    for start in range(0, len(out), _STRETCH):
+        here = slice(start, start + _STRETCH)
+        for j, column in enumerate(columns):
+            out[here, j] = column[here]
+    return out
 
 
 def _neighbours(grid: Grid, values: FloatArray, jet: Jet) -> FloatArray:

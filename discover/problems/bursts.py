@@ -40,7 +40,8 @@ class Bursts:
     The slope of a burst is that of its *outer* states. It is the mean of the tendency over
     the burst: for a quadrature of the tendency at all states (Newton-Cotes) to an order that
     grows with their number, two for pairs and four for triples; and to second order for the
-    tendency at their mean, whose noise is independent of that of the slope.
+    tendency at their mean, whose noise is independent of that of the slope (to fourth, see
+    :class:`~discover.problems.burst_filter.BurstFilter`).
     """
 
     states: FloatArray
@@ -113,6 +114,17 @@ class Bursts:
     def means(self) -> FloatArray:
         """Mean state of every burst, shape ``(n_bursts, *state)``."""
         return np.asarray(self.states.mean(axis=1))
+
+    @property
+    def bends(self) -> FloatArray:
+        """Quadrature mean minus mean of the states, shape ``(n_bursts, *state)``; 0 for pairs."""
+        weights = self.quadrature - 1.0 / self.size
+        return np.asarray(np.tensordot(weights, self.states, axes=(0, 1)), dtype=np.float64)
+
+    @property
+    def offsets(self) -> FloatArray:
+        """Times of the states from the middle of the burst, shape (m,)."""
+        return self.dt * (np.arange(self.size) - 0.5 * (self.size - 1))
 
     @property
     def quadrature(self) -> FloatArray:

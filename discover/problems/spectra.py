@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from discover.observations.grid import Grid
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["FourierTests", "Spectrum"]
+__all__ = ["FourierTests", "Spectrum", "cross_spectrum"]
 
 _CLEAN = 1e-12  # noise below this share of the variance is rounding
 _SIGNIFICANT = 12.0  # a shell stands out of the noise by this many standard errors over sqrt(2)
@@ -107,6 +107,29 @@ class Spectrum:
         if not self.is_clean:
             strong = (self.signal > _TESTED * self.noise) & (self.grid.radius < self.reach)
         return float(self.grid.radius[strong].max(initial=0.0))
+
+
+def cross_spectrum(grid: Grid, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean product of the modes of two functions, and its standard error.
+
+    Parameters
+    ----------
+    grid : Grid
+    a, b : ndarray of shape ``(n_snapshots, *grid)``
+
+    Returns
+    -------
+    product, error : ndarray of shape ``(*modes,)``
+        Real part, averaged over snapshots and over the modes of every shell.
+    """
+    first, second = grid.to_modes(a), grid.to_modes(b)
+    shells = _Shells(grid)
+    product, *powers = (
+        shells.mean((p * q.conj()).real.mean(axis=0))
+        for p, q in ((first, second), (first, first), (second, second))
+    )
+    error = np.sqrt(powers[0] * powers[1] / (2.0 * len(a) * np.maximum(shells.counts, 1)))
+    return product[shells.index], error[shells.index]
 
 
 class _Shells:
