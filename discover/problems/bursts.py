@@ -119,7 +119,7 @@ class Bursts:
     def bends(self) -> FloatArray:
         """Quadrature mean minus mean of the states, shape ``(n_bursts, *state)``; 0 for pairs."""
         weights = self.quadrature - 1.0 / self.size
-        return np.asarray(np.tensordot(weights, self.states, axes=(0, 1)), dtype=np.float64)
+        return np.asarray(np.einsum("m,nm...->n...", weights, self.states))
 
     @property
     def offsets(self) -> FloatArray:
