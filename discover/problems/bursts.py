@@ -124,7 +124,7 @@ class Bursts:
     @property
     def offsets(self) -> FloatArray:
         """Times of the states from the middle of the burst, shape (m,)."""
-        return self.dt * (np.arange(self.size) - 0.5 * (self.size - 1))
+        return np.asarray(self.dt * (np.arange(self.size) - 0.5 * (self.size - 1)))
 
     @property
     def quadrature(self) -> FloatArray:
