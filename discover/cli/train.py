@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def train(
     env: Annotated[str, typer.Argument(metavar="ENV", help="The id of an environment.")],
     method: Annotated[str, typer.Option(help="sindy-rl.")] = "sindy-rl",
-    agent: Annotated[str, typer.Option(help="What searches the policy: cma.")] = "cma",
+    agent: Annotated[
+        str, typer.Option(help="What searches the policy: cma, gradient, mppi, ppo or sac.")
+    ] = "cma",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     real_steps: Annotated[int, typer.Option(min=1, help="Budget; all of them count.")] = 2500,
     reward: Annotated[
@@ -72,7 +74,8 @@ def train(
             f"{turn.real_steps} real steps: {turn.surrogate_score:.4g} in the surrogate, "
             f"{turn.real_return:.4g} in the real world ({whole})"
         )
-    files = "model.json, reward.json, policy.json, metrics.csv, config.json"
+    policy = "no policy.json, as a planner is no formula" if agent == "mppi" else "policy.json"
+    files = f"model.json, reward.json, metrics.csv, config.json, {policy}"
     if terms is not None:
         path = found.sparsify(terms, seed=seed)
         path.save(folder)

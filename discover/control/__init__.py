@@ -1,18 +1,22 @@
 """Control with formulas: surrogates, policies and agents, from few real steps."""
 
+from discover.control.actor_critic import PPOAgent, SACAgent
 from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.coordinates import Coordinates, Drift, detect_coordinates
 from discover.control.distillation import Distillation
 from discover.control.dynamics import DynamicsLearner, LearnedDynamics
 from discover.control.environments import SurrogateEnv, SurrogateVectorEnv
 from discover.control.film import film
+from discover.control.gradient import GradientAgent
 from discover.control.harvest import HarvestPlanner
 from discover.control.memory import KnownPlant, PlantMemory, RecallingPolicy
+from discover.control.mppi import MPPIAgent, Planner
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
 from discover.control.pruning import Pruning
 from discover.control.reward import RewardLearner
+from discover.control.sb3 import to_sb3
 from discover.control.sparse import PolicyPath, SparsePolicy
 from discover.control.stability import ClosedLoop, closed_loop
 from discover.control.stops import Stops, detect_stops
@@ -41,11 +45,15 @@ __all__ = [
     "Drift",
     "DynamicsLearner",
     "Episode",
+    "GradientAgent",
     "HarvestPlanner",
     "HorizonErrors",
     "KnownPlant",
     "LearnedDynamics",
     "LearningCurve",
+    "MPPIAgent",
+    "PPOAgent",
+    "Planner",
     "Plant",
     "PlantMemory",
     "PolicyForm",
@@ -53,6 +61,7 @@ __all__ = [
     "Pruning",
     "RecallingPolicy",
     "RewardLearner",
+    "SACAgent",
     "SINDyRL",
     "Search",
     "SparsePolicy",
@@ -75,4 +84,5 @@ __all__ = [
     "learn_termination",
     "learning_curve",
     "make_tracker",
+    "to_sb3",
 ]

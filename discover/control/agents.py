@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from discover.control.policy import PolicyForm
+from discover.control.policy import Policy, PolicyForm
 from discover.control.starts import StartSampler, spread_starts
 from discover.control.surrogate import Surrogate
-from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["Agent", "CMAAgent", "Search"]
-
-_GROWTH = 0.01  # of a score, by which a search that goes on must gain
+__all__ = ["Agent", "CMAAgent", "Search", "best_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,19 +21,47 @@ class Search:
 
     Parameters
     ----------
-    policy : SymbolicModel
-        Kind "direct", observations to actions.
+    policy : SymbolicModel or Planner
+        Its ``rhs`` takes an observation and returns an action; a model is of kind "direct".
     weights : ndarray of shape (n_weights,)
-        From which the next search may start.
+        From which the next search may start; none if the policy is no closed form.
     score : float
         Mean less half the deviation of its returns in the surrogate.
     surrogate_steps : int
+    trace : ndarray of shape (n, horizon), optional
+        Rewards of every step of some episodes, where the policy is no closed form.
     """
 
-    policy: SymbolicModel
+    policy: Policy
     weights: FloatArray
     score: float
     surrogate_steps: int
+    trace: FloatArray | None = None
+
+    def promised(
+        self,
+        surrogate: Surrogate,
+        form: PolicyForm,
+        start: FloatArray,
+        horizon: int,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Return the rewards that every member promises from an observation.
+
+        `rng` draws the noise of what the policy sees.
+
+        Returns
+        -------
+        ndarray of shape (n, horizon)
+        """
+        if self.trace is not None:
+            return self.trace
+        coefficients = form.coefficients(self.weights[None])
+        run = surrogate.rollouts(
+            form.table, coefficients, start[None], horizon, trace=True, rng=rng
+        )
+        assert run.trace is not None
+        return run.trace[0, :, 0]
 
 
 class Agent(Protocol):
@@ -72,6 +97,27 @@ class Agent(Protocol):
         ...
 
 
+def best_of(
+    surrogate: Surrogate,
+    form: PolicyForm,
+    points: FloatArray,
+    starts: FloatArray,
+    horizon: int,
+    steps: int,
+    rng: np.random.Generator,
+) -> Search:
+    """Return the point with the best mean less half the deviation, over members and starts.
+
+    `steps` is what the search took before; `rng` draws the noise of what policies see.
+    """
+    run = surrogate.rollouts(form.table, form.coefficients(points), starts, horizon, rng=rng)
+    returns = run.returns.reshape(len(points), -1)
+    returns = np.where(np.isfinite(returns), returns, -1e9)
+    scores = returns.mean(axis=1) - 0.5 * returns.std(axis=1)
+    best, taken = int(np.argmax(scores)), steps + int(run.lengths.sum())
+    return Search(form.model(points[best]), points[best], float(scores[best]), taken)
+
+
 @dataclass(frozen=True)
 class CMAAgent:
     """Covariance-matrix adaptation over the weights of a closed form.
@@ -88,9 +134,6 @@ class CMAAgent:
         Deviations over members and starts taken off the mean return.
     restarts : int, default=1
         Fresh searches while the score is below the target.
-    extensions : int, default=2
-        Times that a search goes on for as many generations again while its score is below
-        the target, and still grows.
 
     Notes
     -----
@@ -104,7 +147,6 @@ class CMAAgent:
     members: int = 3
     caution: float = 0.5
     restarts: int = 1
-    extensions: int = 2
 
     def search(
         self,
@@ -122,7 +164,7 @@ class CMAAgent:
         steps = 0
         for attempt in range(self.restarts + 1):
             begin = warm if attempt == 0 else None
-            found = self._climb(surrogate, form, starts, horizon, rng, begin, target)
+            found = self._climb(surrogate, form, starts, horizon, rng, begin)
             steps += found.surrogate_steps
             if best is None or found.score > best.score:
                 best = found
@@ -139,7 +181,6 @@ class CMAAgent:
         horizon: int,
         rng: np.random.Generator,
         warm: FloatArray | None,
-        target: float | None,
     ) -> Search:
         from cmaes import CMA
 
@@ -149,27 +190,25 @@ class CMAAgent:
             mean=mean, sigma=0.5 if warm is None else 0.15, population_size=self.population,
             seed=int(rng.integers(2**31)),
         )  # fmt: skip
-        steps, best = 0, None
-        for _ in range(1 + self.extensions):
-            for _ in range(self.generations):
-                points = np.array([optimizer.ask() for _ in range(self.population)])
-                begins = spread_starts(starts, rng, self.n_starts)
-                scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
-                steps += taken
-                optimizer.tell(list(zip(points, -scores, strict=True)))
-                if optimizer.should_stop():
-                    break
-            center = np.asarray(optimizer.mean)
-            begins = spread_starts(starts, rng, max(8, self.n_starts))
-            found, taken = self._scores(surrogate, form, center[None], begins, horizon, rng)
-            steps, score = steps + taken, float(found[0])
-            grown = best is None or score > best.score + _GROWTH * abs(best.score)
-            if best is None or score > best.score:
-                best = Search(form.model(center), center, score, steps)
-            if target is None or score >= target or not grown or optimizer.should_stop():
+        steps = 0
+        for _ in range(self.generations):
+            points = np.array([optimizer.ask() for _ in range(self.population)])
+            begins = spread_starts(starts, rng, self.n_starts)
+            scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
+            steps += taken
+            optimizer.tell(list(zip(points, -scores, strict=True)))
+            if optimizer.should_stop():
                 break
-        assert best is not None
-        return replace(best, surrogate_steps=steps)
+        center = np.asarray(optimizer.mean)
+        score, taken = self._scores(
+            surrogate,
+            form,
+            center[None],
+            spread_starts(starts, rng, max(8, self.n_starts)),
+            horizon,
+            rng,
+        )
+        return Search(form.model(center), center, float(score[0]), steps + taken)
 
     def _scores(
         self,

@@ -103,10 +103,9 @@ class SurrogateVectorEnv(VectorEnv[Any, Any, Any]):
     surrogate, starts, horizon, mode
         As for :class:`SurrogateEnv`.
     num_envs : int, default=64
-
-    Notes
-    -----
-    A member whose episode is over starts again in the next step (NEXT_STEP).
+    autoreset_mode : AutoresetMode or str, default=NEXT_STEP
+        A member whose episode is over starts again in the next step (NEXT_STEP), or in the
+        same (SAME_STEP): the last observation is in ``info["final_obs"]`` then.
     """
 
     def __init__(
@@ -116,10 +115,17 @@ class SurrogateVectorEnv(VectorEnv[Any, Any, Any]):
         horizon: int,
         mode: Mode = "member",
         num_envs: int = 64,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
+        reset_mode = AutoresetMode(autoreset_mode)
+        if reset_mode is AutoresetMode.DISABLED:
+            raise ValueError(
+                "SurrogateVectorEnv: autoreset_mode must be 'NextStep' or 'SameStep'; got "
+                f"{autoreset_mode!r}."
+            )
         self._world = _World(surrogate, starts, horizon, mode, num_envs)
         self.num_envs = num_envs
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.metadata = {"render_modes": [], "autoreset_mode": reset_mode}
         self.single_observation_space = self._world.observed
         self.single_action_space = self._world.acted
         self.observation_space = batch_space(self._world.observed, num_envs)
@@ -129,7 +135,9 @@ class SurrogateVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode of every member."""
+        """Start an episode of every member; several seeds are the seed of one generator."""
+        if isinstance(seed, list | tuple):
+            seed = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
         super().reset(seed=seed)
         self._world.begin(np.arange(self.num_envs), self.np_random)
         self._over[:] = False
@@ -138,9 +146,26 @@ class SurrogateVectorEnv(VectorEnv[Any, Any, Any]):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one step with every member."""
         rewards, ended, cut = self._world.move(actions)
+        if self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
+            return self._begun(rewards, ended, cut)
         fresh = np.flatnonzero(self._over)
         if fresh.size:
             self._world.begin(fresh, self.np_random)
             rewards[fresh], ended[fresh], cut[fresh] = 0.0, False, False
         self._over = ended | cut
         return self._world.seen.copy(), rewards, ended, cut, {}
+
+    def _begun(
+        self, rewards: FloatArray, ended: Any, cut: Any
+    ) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Start new episodes in the step that ends the last."""
+        done = ended | cut
+        fresh = np.flatnonzero(done)
+        if not fresh.size:
+            return self._world.seen.copy(), rewards, ended, cut, {}
+        final = np.full(self.num_envs, None, dtype=object)
+        for m in fresh:
+            final[m] = self._world.seen[m].copy()
+        self._world.begin(fresh, self.np_random)
+        info = {"final_obs": final, "_final_obs": done, "final_info": {}, "_final_info": done}
+        return self._world.seen.copy(), rewards, ended, cut, info

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from discover.symbolic import SymbolicModel
 from discover.symbolic.saturation import Saturation
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["ActionBox", "PolicyForm", "act"]
+__all__ = ["ActionBox", "Policy", "PolicyForm", "act", "actor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +158,24 @@ class PolicyForm:
         )  # fmt: skip
 
 
-def act(policy: SymbolicModel, observations: ArrayLike, box: ActionBox) -> FloatArray:
+class Policy(Protocol):
+    """Anything that acts: a model of kind "direct", or a planner."""
+
+    def rhs(self, observations: Any, /) -> FloatArray:
+        """Return actions, not saturated yet."""
+        ...
+
+
+def act(policy: Policy, observations: ArrayLike, box: ActionBox) -> FloatArray:
     """Return the saturated actions of a policy, shape (..., n_actions)."""
     return box.saturate(policy.rhs(observations))
+
+
+def actor(policy: Policy, box: ActionBox) -> Callable[[FloatArray], FloatArray]:
+    """Return what acts in one episode: observation to saturated action.
+
+    A policy with a memory (it has a method ``restart``) begins without one.
+    """
+    if hasattr(policy, "restart"):
+        policy.restart()
+    return lambda seen: act(policy, seen, box)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from discover.control.actor_critic import PPOAgent, SACAgent
 from discover.control.agents import Agent, CMAAgent, Search
 from discover.control.checkpoint import (
     Checkpoint,
@@ -20,9 +21,11 @@ from discover.control.checkpoint import (
 from discover.control.distillation import Distillation
 from discover.control.dynamics import DynamicsLearner
 from discover.control.expectation import Expectation
+from discover.control.gradient import GradientAgent
+from discover.control.mppi import MPPIAgent
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
-from discover.control.policy import PolicyForm, act
+from discover.control.policy import Policy, PolicyForm, actor
 from discover.control.pruning import Pruning
 from discover.control.reward import RewardLearner
 from discover.control.sparse import PolicyPath
@@ -38,7 +41,10 @@ from discover.typing import FloatArray
 
 __all__ = ["Round", "SINDyRL", "score_policy"]
 
-_AGENTS = {"cma": CMAAgent}
+_AGENTS = {
+    "cma": CMAAgent, "gradient": GradientAgent, "mppi": MPPIAgent, "ppo": PPOAgent,
+    "sac": SACAgent,
+}  # fmt: skip
 _JUDGED_STARTS = 32
 _MOST_POLISHES = 3
 _KEPT = 0.1  # relative error up to which a promise is kept
@@ -80,7 +86,8 @@ class SINDyRL:
     ----------
     env : gymnasium.Env or str
         The real world; an id is made by gymnasium ("package:id" imports the package first).
-    agent : {"cma"} or Agent, default="cma"
+    agent : {"cma", "gradient", "mppi", "ppo", "sac"} or Agent, default="cma"
+        What searches the policy; ppo and sac need the extra ``rl``.
     reward : str, SymbolicModel or None
         Expression over next observations, actions, and, as ``x_before``, the observations
         before the step; None to learn it.
@@ -112,6 +119,7 @@ class SINDyRL:
     Attributes
     ----------
     dynamics_, reward_, policy_ : SymbolicModel
+        With "mppi" the policy is a :class:`Planner`.
     plant_ : Plant
         With all real steps in ``plant_.data``.
     rounds_ : list of Round
@@ -125,7 +133,7 @@ class SINDyRL:
     one seed the result is the same bit for bit.
     """
 
-    policy_: SymbolicModel
+    policy_: Any
     _target: float | None
     _kept: FloatArray | None
 
@@ -206,7 +214,7 @@ class SINDyRL:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
                 break
-        if self._is_trusted():
+        if self._is_trusted() and isinstance(self.policy_, SymbolicModel):
             self._polish()
         if out is not None:
             self.save(Path(out))
@@ -263,7 +271,7 @@ class SINDyRL:
         self._n_form, self._warm, self._kept = state.n_form, state.warm, state.kept
         self._rng.bit_generator.state = state.rng
         self.rounds_ = [Round(**one) for one in state.rounds]
-        if self._kept is not None:
+        if self._kept is not None and self._kept.size:  # a planner is not a list of numbers
             self._fit()
             assert self._form is not None
             self.policy_, self.real_return_ = self._form.model(self._kept), state.best
@@ -272,7 +280,9 @@ class SINDyRL:
         """Return whether the last real episode went as the surrogate had promised."""
         if not self.rounds_:
             return True
-        return self.rounds_[-1].complete and _has_kept(self.rounds_[-1])
+        last = self.rounds_[-1]
+        apart = abs(last.real_return - last.promised)
+        return last.complete and apart <= _KEPT * max(abs(last.promised), abs(last.real_return))
 
     def _polish(self) -> None:
         """Refit to all steps, search on from the best policy, and keep the safest.
@@ -364,31 +374,21 @@ class SINDyRL:
         width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
         return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
 
-    def _probe(self) -> int:
-        """Return the steps of a trial that is not promising: more, where the last told nothing."""
-        first = max(1, int(0.3 * self.plant_.horizon))
-        if not self.rounds_ or not _has_kept(self.rounds_[-1]):
-            return first
-        return max(first, 2 * len(self.plant_.data.episodes[-1]))
-
     def _try(self, search: Search, surrogate: Surrogate, budget: int) -> bool:
         """Try a policy in the real world; return whether it reached the target."""
         plant, form = self.plant_, self._form
         assert form is not None
-        promised = list[Expectation]()
+        promised, acting = list[Expectation](), actor(search.policy, plant.box)
 
         def policy(seen: FloatArray) -> FloatArray:
             if not promised:
                 lag = max(1, int(self.patience * plant.horizon))
-                promised.append(
-                    Expectation(
-                        surrogate, form, search.weights, seen, plant.horizon, lag, self._rng
-                    )
-                )
-            return act(search.policy, seen, plant.box)
+                rewards = search.promised(surrogate, form, seen, plant.horizon, self._rng)
+                promised.append(Expectation(rewards, lag))
+            return acting(seen)
 
         good = self._target is None or search.score >= _nearly(self._target)
-        most = plant.horizon if good else self._probe()
+        most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
         most = min(most, budget - plant.steps)
         episode = plant.run(
             policy, most, bounds=self.bounds,
@@ -490,6 +490,11 @@ class SINDyRL:
         form: PolicyForm | None = getattr(self, "_form", None)
         if form is None or not hasattr(self, "policy_"):
             raise ValueError(f"SINDyRL: {owner} needs a policy; call learn() first.")
+        if owner != "distill" and not isinstance(self.policy_, SymbolicModel):
+            raise ValueError(
+                f"SINDyRL: {owner} needs a policy that is a formula, not a planner; search one "
+                "with another agent."
+            )
         if max_terms is not None and not max_terms >= 1:
             raise ValueError(f"SINDyRL: {owner}: max_terms must be 1 or more; got {max_terms}.")
         return form
@@ -519,7 +524,7 @@ class SINDyRL:
         write_checkpoint(state, folder)
         self.dynamics_.save(folder / "model.json")
         self.reward_.save(folder / "reward.json")
-        if hasattr(self, "policy_"):
+        if isinstance(getattr(self, "policy_", None), SymbolicModel):
             self.policy_.save(folder / "policy.json")
         return folder
 
@@ -530,19 +535,13 @@ def _numbers(turn: Round) -> dict[str, float]:
     return values | ({"earned": turn.real_return} if turn.complete else {})
 
 
-def _has_kept(turn: Round) -> bool:
-    """Return whether a real episode earned what had been promised for its steps."""
-    apart = abs(turn.real_return - turn.promised)
-    return apart <= _KEPT * max(abs(turn.promised), abs(turn.real_return))
-
-
 def _nearly(target: float) -> float:
     """Return the score in a surrogate that is worth a whole real episode."""
     return target - 0.06 * abs(target)
 
 
-def score_policy(policy: SymbolicModel, env: Any, episodes: int = 20, seed: int = 0) -> FloatArray:
-    """Play whole fresh episodes with a frozen policy.
+def score_policy(policy: Policy, env: Any, episodes: int = 20, seed: int = 0) -> FloatArray:
+    """Play whole fresh episodes with a frozen policy: a model, or a planner.
 
     Returns
     -------
@@ -551,7 +550,7 @@ def score_policy(policy: SymbolicModel, env: Any, episodes: int = 20, seed: int 
     """
     plant = Plant(env, seed=seed)
     totals = [
-        plant.run(lambda seen: act(policy, seen, plant.box), plant.horizon, purpose="evaluate")
+        plant.run(actor(policy, plant.box), plant.horizon, purpose="evaluate")
         for _ in range(episodes)
     ]
     return np.array([episode.rewards.sum() for episode in totals])

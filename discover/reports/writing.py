@@ -157,6 +157,8 @@ def _report_control(
 ) -> Path:
     if not hasattr(found, "policy_"):
         raise DataError("report: found must be a SINDyRL that has learned; call learn first.")
+    if not isinstance(found.policy_, SymbolicModel):
+        raise DataError("report: the policy must be a formula; a planner has nothing to show.")
     page = render_control(found, fresh, title or "A policy from few real steps", facts)
     with _replaced(path) as folder:
         found.dynamics_.save(folder / "model.json")
