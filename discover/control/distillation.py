@@ -204,21 +204,22 @@ class Distillation:
         tuner = Tuner(surrogate, form, starts, horizon, rng,
                       judged=self.judged, digits=self.digits)  # fmt: skip
         students = self._students(_Lesson(self, as_teacher(teacher, surrogate.box), tuner))
-        path = PolicyPath([one for one, _ in students], max_terms, surrogate_steps=tuner.steps)
+        every = [tuner.confirmed(weights) for weights in students]
+        path = PolicyPath(every, max_terms, surrogate_steps=tuner.steps)
         if self.pruning is None or (max_terms and path.smallest_good.n_terms <= max_terms):
             return path
-        weights = next(w for one, w in students if one is path.smallest_good)
+        weights = students[every.index(path.smallest_good)]
         return path.merged(self.pruning.shorten(tuner, weights, max_terms))
 
-    def _students(self, lesson: _Lesson) -> list[tuple[SparsePolicy, FloatArray]]:
-        """Return students by length, as long as they earn something, and their weights."""
+    def _students(self, lesson: _Lesson) -> list[FloatArray]:
+        """Return the weights of students by length, as long as they earn something."""
         weights = self._dense(lesson)
-        found = [(lesson.tuner.judged(weights), weights)]
-        best, now = found[0][0], found[0][0]
+        found, now = [weights], lesson.tuner.judged(weights)
+        best = now
         while (n := int(np.count_nonzero(weights))) > 1 and now.mean >= below(best.mean, LOST):
             goal = n - 1 if n <= self.careful else max(self.careful, int(0.9 * n))
             now, weights = self._caught_up(lesson, lesson.fewer(weights, goal), best.score)
-            found.append((now, weights))
+            found.append(weights)
             best = max(best, now, key=lambda one: one.score)
         return found
 

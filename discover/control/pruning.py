@@ -34,13 +34,14 @@ class Tuner:
     horizon : int
     rng : numpy.random.Generator
     population : int, default=20
-    judged : int, default=32
-        Starts that policies are judged from.
+    judged, confirmed : int
+        Starts that policies are judged from within a search, and after it.
     digits : int, default=4
 
     Attributes
     ----------
-    judge : Judge
+    judge, jury : Judge
+        Of `judged` and of `confirmed` starts.
     steps : int
         Surrogate steps taken by searches.
     """
@@ -55,16 +56,24 @@ class Tuner:
         *,
         population: int = 20,
         judged: int = 32,
+        confirmed: int = 512,
         digits: int = 4,
     ) -> None:
         self.surrogate, self.form, self.starts = surrogate, form, starts
         self.horizon, self.rng, self.population = horizon, rng, population
-        self.judge = Judge(surrogate, spread_starts(starts, rng, judged), horizon, digits)
+        self.judge, self.jury = (
+            Judge(surrogate, spread_starts(starts, rng, n), horizon, digits)
+            for n in (judged, confirmed)
+        )
         self.steps = 0
 
     def judged(self, weights: FloatArray) -> SparsePolicy:
         """Judge a policy by its weights."""
         return self.judge(*self._alone(weights))
+
+    def confirmed(self, weights: FloatArray) -> SparsePolicy:
+        """Judge a policy from so many starts that one in a few hundred that fails is seen."""
+        return self.jury(*self._alone(weights))
 
     def tuned(self, weights: FloatArray, generations: int) -> FloatArray:
         """Search near a policy among those with its terms; return the better of the two."""
@@ -112,7 +121,9 @@ class Pruning:
         Terms that are tried as the next one to go, with a third of the generations; three
         times as many where the return falls.
     judged : int, default=32
-        Starts from which policies are judged, with every member.
+        Starts from which policies are judged within a search, with every member.
+    confirmed : int, default=512
+        Starts from which they are judged after it: a short policy may fail from rare ones.
     digits : int, default=4
         Significant digits of coefficients: what is printed is what is flown.
 
@@ -128,6 +139,7 @@ class Pruning:
     careful: int = 16
     rivals: int = 3
     judged: int = 32
+    confirmed: int = 512
     digits: int = 4
 
     def run(
@@ -155,8 +167,8 @@ class Pruning:
         max_terms : int, optional
             Longer policies are not polished, and not chosen.
         """
-        tuner = Tuner(surrogate, form, starts, horizon, rng,
-                      judged=self.judged, digits=self.digits)  # fmt: skip
+        tuner = Tuner(surrogate, form, starts, horizon, rng, judged=self.judged,
+                      confirmed=self.confirmed, digits=self.digits)  # fmt: skip
         return self.shorten(tuner, form.weights(policy.coefficients), max_terms)
 
     def shorten(self, tuner: Tuner, weights: FloatArray, max_terms: int | None) -> PolicyPath:
@@ -192,14 +204,12 @@ class Pruning:
         return best
 
     def _up(self, tuner: Tuner, found: _Best, most: int) -> None:
-        for n in sorted(found.weights):
-            if n > most:
-                break
-            below = found.weights.get(n - 1)
-            if below is not None:
-                more = np.flatnonzero((found.weights[n] != 0) & (below == 0))[0]
-                grown = below.copy()
-                grown[more] = 1e-3 * np.sqrt(np.mean(below[below != 0] ** 2))
+        for n in [n for n in sorted(found.weights) if 1 <= n <= most]:
+            shorter = found.weights.get(n - 1)
+            if shorter is not None and shorter.any():
+                more = np.flatnonzero((found.weights[n] != 0) & (shorter == 0))[0]
+                grown = shorter.copy()
+                grown[more] = 1e-3 * np.sqrt(np.mean(shorter[shorter != 0] ** 2))
                 found.add(grown)
             found.add(tuner.tuned(found.weights[n], self.polish))
 
@@ -213,7 +223,7 @@ class _Best:
         self.judged: dict[int, SparsePolicy] = {}
 
     def add(self, weights: FloatArray) -> SparsePolicy:
-        one, n = self.tuner.judged(weights), int(np.count_nonzero(weights))
+        one, n = self.tuner.confirmed(weights), int(np.count_nonzero(weights))
         if n not in self.judged or one.score > self.judged[n].score:
             self.weights[n], self.judged[n] = weights, one
         return one
