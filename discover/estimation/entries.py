@@ -189,6 +189,16 @@ class _Terms:
         self.linear: IntArray = np.flatnonzero(straight & ~still & free)
 
 
+@dataclass(frozen=True)
+class _Shift:
+    """A term ``g * b(others)`` of an equation, which a hidden state can take over."""
+
+    pin: Pin
+    term: int
+    b: int  # as a term
+    share: float  # of b in the term, over that of the hidden state
+
+
 def shifted_entries(
     entry: Entry,
     coefficients: FloatArray,
@@ -204,31 +214,36 @@ def shifted_entries(
     coefficients : ndarray of shape (n_terms, d)
     grids : sequence of Grid
     table : TermTable
+
+    Notes
+    -----
+    Such terms are closed to the equation, but for those that the law has and keeps.
     """
     inputs = _inputs(grids, entry.guess)
-    shifts = [shift for pin in entry.pins for shift in _shifts(pin, coefficients, inputs, table)]
+    able = [shift for pin in entry.pins for shift in _shifts(pin, inputs, table)]
+    used = [shift for shift in able if coefficients[shift.term, shift.pin.equation] != 0]
     terms, edges = table.evaluate(inputs), np.cumsum([len(x) for x in entry.guess])[:-1]
-    sets = [s for n in range(len(shifts), 0, -1) for s in combinations(shifts, n)]
+    sets = [s for n in range(len(used), 0, -1) for s in combinations(used, n)]
     for chosen in sets[:_MOST_SHIFTS]:
         closed, moved = entry.closed.copy(), np.concatenate(entry.guess)
-        for pin, term, other, share in chosen:
-            closed[pin.equation, term] = True
-            moved[:, pin.state] += share * terms[:, other]
+        for shift in able:
+            closed[shift.pin.equation, shift.term] = shift in chosen or shift not in used
+        for shift in chosen:
+            own = coefficients[shift.term, shift.pin.equation]
+            moved[:, shift.pin.state] += own * shift.share * terms[:, shift.b]
         yield replace(entry, closed=closed, guess=tuple(np.split(moved, edges)))
 
 
-def _shifts(
-    pin: Pin, coefficients: FloatArray, inputs: FloatArray, table: TermTable
-) -> Iterator[tuple[Pin, int, int, float]]:
-    """Yield terms that are g times another one, with that one and its coefficient."""
+def _shifts(pin: Pin, inputs: FloatArray, table: TermTable) -> Iterator[_Shift]:
+    """Yield the terms that are g times another one."""
     terms = _Terms(table, inputs, (pin.state,))
-    still, own = terms.still, coefficients[:, pin.equation]
+    still = terms.still
     products = terms.factors[:, [pin.product]] * terms.without[:, still]
-    for k in still[own[still] != 0]:
+    for k in still:
         for place in np.flatnonzero(_alike(products, terms.without[:, k]))[:1]:
             column = products[:, place]
-            ratio = float(column @ terms.without[:, k] / (column @ column))
-            yield pin, int(k), int(still[place]), float(own[k]) * ratio
+            share = float(column @ terms.without[:, k] / (column @ column))
+            yield _Shift(pin, int(k), int(still[place]), share)
 
 
 def _inputs(grids: Sequence[Grid], x: Sequence[FloatArray]) -> FloatArray:

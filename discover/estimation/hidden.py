@@ -38,7 +38,6 @@ _PROMISING = 1.5  # times the expected cost: entries that are
 _EXPLAINED = 1.5  # times the noise of the data or its inverse: what a law may leave of it
 _HOPELESS = 10.0  # times the expected cost: a law that is not followed any further
 _LENGTHS = (range(3), range(3, 100))  # factors of the products tried first, and then
-_LEFT = 3.0  # times the noise of the data: a law that leaves more is not to be trusted
 
 
 class HiddenStateFit(JointFit):
@@ -110,11 +109,11 @@ class HiddenStateFit(JointFit):
         self.entry_ = "; ".join(
             _in_words(pin, pieces[0].state_names, table) for pin in best.engine.entry.pins
         )
-        left = float(np.max(best.engine.noise_left(best.state)))
-        if left > _LEFT:
+        if not contest.explains(best):
+            left = float(np.max(best.engine.noise_left(best.state)))
             warnings.warn(
-                f"HiddenStateFit: the law leaves {left:.2g} times the noise of the data: none was "
-                "found that explains them. Offer other terms, or measure another state.",
+                f"HiddenStateFit: no law was found that explains the data; this one leaves "
+                f"{left:.2g} times their noise. Offer other terms, or measure another state.",
                 DataWarning,
                 stacklevel=2,
             )
