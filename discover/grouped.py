@@ -71,11 +71,14 @@ class GroupedFits:
                 f"{groups!r}. Pass X as a list of runs."
             )
         method = getattr(self, "method", "auto")
+        hidden = getattr(self, "hidden", None)
         engine = method in ("joint", "wendy") if isinstance(method, str) else False
-        if self.regressor is not None or self.refine or engine or hasattr(method, "identify"):
+        engine = engine or hasattr(method, "identify") or hidden is not None
+        if self.regressor is not None or self.refine or engine:
             raise ValueError(
                 f"{self._owner}: groups select their terms together, by the weak or strong form; "
-                f"got regressor={self.regressor!r}, method={method!r}, refine={self.refine!r}. "
+                f"got regressor={self.regressor!r}, method={method!r}, refine={self.refine!r}, "
+                f"hidden={hidden!r}. "
                 "Leave them out."
             )
         return labels

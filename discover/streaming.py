@@ -145,15 +145,17 @@ class StreamingFits:
         """Forget what was fitted before; returns the regressor to fit."""
         self._forget_stream()
         joint = self.method if hasattr(self, "method") else None
+        hidden = getattr(self, "hidden", None)
         if (
-            getattr(self, "hidden", None) is not None
+            hidden is not None
             or self.order != 1
             or joint == "joint"
             or type(joint).__name__ == "JointFit"
         ):
             raise ValueError(
-                f"SINDy: {method} is for order=1 and the weak or strong form; velocities and "
-                f"joint fits need whole runs. Got order={self.order!r}, method={joint!r}."
+                f"SINDy: {method} is for order=1 and the weak or strong form; velocities, joint "
+                f"fits and hidden states need whole runs. Got order={self.order!r}, "
+                f"method={joint!r}, hidden={hidden!r}."
             )
         self.form_ = self._form()
         regressor: SparseRegressor = self._regressor()

@@ -231,7 +231,9 @@ def test_what_cannot_be_streamed_is_refused_by_name(lorenz):
         SINDy(method=SmoothingSpline()).fit_stream(lorenz)
     with pytest.raises(DataError, match="at least one Trajectory"):
         SINDy().fit_stream([])
-    with pytest.raises(ValueError, match="velocities and joint fits need whole runs"):
+    with pytest.raises(
+        ValueError, match="velocities, joint fits and hidden states need whole runs"
+    ):
         SINDy(order=2).fit_stream(lorenz)
     other = Trajectory(lorenz[1].states, lorenz[1].times, state_names=("a", "b", "c"))
     with pytest.raises(DataError, match="same columns"):

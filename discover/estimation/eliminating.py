@@ -121,6 +121,33 @@ class Elimination:
         dx = [_back(run, *part, step) for run, part in zip(runs, parts, strict=True)]
         return dxi, dx
 
+    def law_variances(
+        self, state: JointState, runs: list[Linearized], covariance: FloatArray
+    ) -> list[FloatArray]:
+        """Return what the uncertainty of a law adds to the variances of its trajectories.
+
+        Parameters
+        ----------
+        covariance : ndarray of shape (n_active, n_active)
+            Of the coefficients of the support.
+
+        Returns
+        -------
+        list of ndarray of shape (n, d)
+        """
+        support = state.support
+        parts = self.marginal(runs, terms_of(support), support)[3]
+        values, vectors = np.linalg.eigh(covariance)
+        roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+        step, used = np.zeros(len(used_columns(support))), used_columns(support)
+        out = [np.zeros_like(run.x) for run in runs]
+        for root in roots:
+            step[used] = root
+            for total, run, (info, B) in zip(out, runs, parts, strict=True):
+                pull = info.coupling(run.rows, run.J, run.weight, B.applied(step))
+                total += info.solve(pull).reshape(run.x.shape) ** 2
+        return out
+
 
 def _same_place(known: JointState, state: JointState) -> bool:
     """Say whether two states have the same trajectories and law, on the same grids."""

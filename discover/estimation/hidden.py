@@ -86,7 +86,8 @@ class HiddenStateFit(JointFit):
         Returns
         -------
         JointEstimate
-            Its `measurement_noise` is NaN for hidden states.
+            Its `measurement_noise` is NaN for hidden states; `smoothed_errors` include what is
+            not known of the law.
 
         Raises
         ------
@@ -220,10 +221,18 @@ class _HiddenEngine(Engine):
         C = found.covariance
         C = C - C[:, known] @ np.linalg.solve(C[np.ix_(known, known)], C[known])
         C[known] = C[:, known] = 0.0
+        extra = self.elimination.law_variances(state, self.linearize(state, 0.0), C)
+        errors = tuple(
+            np.sqrt(error**2 + more[np.isin(grid.times, run.times)])
+            for error, more, grid, run in zip(
+                found.smoothed_errors, extra, state.grids, self.pieces, strict=True
+            )
+        )
         return replace(
             found,
             coefficients=np.where(self.pinned, 1.0, found.coefficients),  # but for rounding
             covariance=C,
+            smoothed_errors=errors,
             measurement_noise=np.where(self.hidden, np.nan, np.array(found.measurement_noise)),
         )
 
