@@ -574,6 +574,9 @@ class SINDy(_Sindy):
         if isinstance(engine, HiddenStateFit):
             self.method_ = f"joint fit; {engine.entry_}"
             return engine, estimate
+        memory = getattr(estimate, "noise_memory", None)
+        if memory is not None:
+            self.method_ += f"; it is correlated, over {memory.max():.2g} in time"
         chosen = isinstance(self.method, str) and self.method == "auto"
         failed = None
         if chosen and isinstance(estimate, JointEstimate):

@@ -135,6 +135,47 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
+class Memory:
+    """What the noise of measurements keeps of the measurement before, as AR(1).
+
+    Parameters
+    ----------
+    before : ndarray of int, shape (n, d)
+        The point of the grid with the measurement before.
+    phi : ndarray of shape (n, d)
+        The correlation with it; 0 where there is none.
+    """
+
+    before: IntArray
+    phi: FloatArray
+
+    def innovations(self, misfit: FloatArray) -> FloatArray:
+        """Return what is new in the noise: ``m[k] - phi m[before k]``."""
+        return misfit - self.phi * np.take_along_axis(misfit, self.before, axis=0)
+
+    @property
+    def new_share(self) -> FloatArray:
+        """Share of the variance that is new, shape (n, d)."""
+        return 1.0 - self.phi**2
+
+    @cached_property
+    def reach(self) -> int:
+        """How many points of the grid a measurement looks back, at most."""
+        k, i = np.nonzero(self.phi)
+        return int(np.max(k - self.before[k, i], initial=0))
+
+    def inform(self, info: BandedInformation, misfit: FloatArray, precision: FloatArray) -> None:
+        """Add the innovations of measurements to the information on a trajectory."""
+        new, d = self.innovations(misfit), misfit.shape[1]
+        info.add_direct(new.ravel(), precision.ravel())
+        k, i = np.nonzero(self.phi)
+        phi, own, past = self.phi[k, i], precision[k, i], self.before[k, i] * d + i
+        info.band[k * d + i, info.band.shape[1] - 1 - (k * d + i - past)] -= phi * own
+        info.band[past, -1] += phi**2 * own  # no measurement is the past of two
+        info.gradient[past] -= phi * own * new[k, i]
+
+
+@dataclass(frozen=True, eq=False)
 class Linearized:
     """Defects of one run and their derivatives, at a trajectory and a law.
 
@@ -152,6 +193,9 @@ class Linearized:
         Precision of the defects.
     misfit, precision : ndarray of shape (n, d)
         The trajectory less the measurements, and their precision: 0 where there is none.
+    memory : Memory, optional
+        Where the noise of the measurements has one; the precision is then that of what is new
+        in a measurement.
     """
 
     grid: Grid
@@ -163,11 +207,19 @@ class Linearized:
     weight: FloatArray
     misfit: FloatArray
     precision: FloatArray
+    memory: Memory | None = None
 
     @property
     def cost(self) -> float:
         """Minus twice the log-density, up to a constant."""
-        return float(self.weight @ self.r**2 + (self.precision * self.misfit**2).sum())
+        new = self.misfit if self.memory is None else self.memory.innovations(self.misfit)
+        return float(self.weight @ self.r**2 + (self.precision * new**2).sum())
+
+    @property
+    def width(self) -> int:
+        """The longest stretch of unknowns that a defect or a measurement touches."""
+        measured = 1 if self.memory is None else self.memory.reach * self.x.shape[1] + 1
+        return max(int(self.J.shape[1]), measured)
 
     def information(self) -> BandedInformation:
         """Return the information on the trajectory, factored.
@@ -176,9 +228,12 @@ class Linearized:
         """
         damping = 0.0
         while True:
-            info = BandedInformation(self.x.size, self.J.shape[1])
+            info = BandedInformation(self.x.size, self.width)
             info.add(self.rows, self.J, self.r, self.weight)
-            info.add_direct(self.misfit.ravel(), self.precision.ravel())
+            if self.memory is None:
+                info.add_direct(self.misfit.ravel(), self.precision.ravel())
+            else:
+                self.memory.inform(info, self.misfit, self.precision)
             info.band[:, -1] *= 1.0 + damping
             try:
                 info.factor()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from discover.estimation.collocation import Grid, Linearized, linearize
+from discover.estimation.coloured import memory_of
 from discover.estimation.marginal import BandedInformation, Sensitivities, solve_scaled
 from discover.libraries.termtable import TermTable
 from discover.typing import BoolArray, FloatArray, IntArray
@@ -34,6 +35,7 @@ class JointState:
     support: BoolArray  # (d, n_terms)
     cost: float = np.inf
     excused: float = 0.0
+    memory: FloatArray | None = None  # correlation times of the noise (d,); None: white
 
 
 class Elimination:
@@ -82,11 +84,7 @@ class Elimination:
 
             self._last = (state, list(self.each(of_run, state.grids, state.x)))
         return [
-            replace(
-                run,
-                weight=1.0 / scale.ravel() ** 2,
-                precision=grid.measured / state.sigma**2,
-            )
+            _weighed(run, grid, scale, state)
             for run, grid, scale in zip(self._last[1], state.grids, scales, strict=True)
         ]
 
@@ -147,6 +145,15 @@ class Elimination:
                 pull = info.coupling(run.rows, run.J, run.weight, B.applied(step))
                 total += info.solve(pull).reshape(run.x.shape) ** 2
         return out
+
+
+def _weighed(run: Linearized, grid: Grid, scale: FloatArray, state: JointState) -> Linearized:
+    """Give defects and measurements their precision."""
+    weight, precision = 1.0 / scale.ravel() ** 2, grid.measured / state.sigma**2
+    memory = None if state.memory is None else memory_of(grid, state.memory)
+    if memory is not None:
+        precision = precision / memory.new_share
+    return replace(run, weight=weight, precision=precision, memory=memory)
 
 
 def _same_place(known: JointState, state: JointState) -> bool:

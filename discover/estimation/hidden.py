@@ -47,6 +47,8 @@ class HiddenStateFit(JointFit):
     ----------
     noise, penalty, n_jobs
         As for :class:`JointFit`.
+    noise_memory
+        Not used: the noise is white.
 
     Attributes
     ----------

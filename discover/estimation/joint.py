@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 from discover.estimation.collocation import Linearized
+from discover.estimation.coloured import correlation_left, noise_moments
 from discover.estimation.eliminating import Elimination, JointState, terms_of, used_columns
 from discover.estimation.gridding import (
     excess_of,
@@ -62,11 +64,18 @@ class JointEstimate(Estimate):
         Their standard errors, at the law found.
     measurement_noise : ndarray of shape (n_states,)
         Standard deviation of the noise of the measurements.
+    noise_memory : ndarray of shape (n_states,), optional
+        Correlation times of the noise; 0 where it is white, None where all of it is.
+    correlation_left : ndarray of shape (n_states,)
+        Largest autocorrelation, over twenty samples, of what law and noise leave; 0 where
+        it is no larger than by chance. Anything else says that the law is wrong.
     """
 
     smoothed: tuple[Trajectory, ...] = ()
     smoothed_errors: tuple[FloatArray, ...] = ()
     measurement_noise: FloatArray | None = None
+    noise_memory: FloatArray | None = None
+    correlation_left: FloatArray = field(default_factory=lambda: np.zeros(1))
 
 
 class JointFit(BaseEstimator):
@@ -83,6 +92,11 @@ class JointFit(BaseEstimator):
         Biometrika 95 (2008) 759-771), where `n` is the number of candidates, over all
         equations, with as many factors or fewer: of two terms that explain the data alike, the
         simpler one is taken.
+    noise_memory : "auto", None, float or sequence of float, default="auto"
+        Correlation time of the noise, per state, in units of time: it is then
+        ``phi = exp(-dt / noise_memory)`` from sample to sample (AR(1)); 0 and None are white
+        noise. "auto" looks for a memory in what the law for white noise leaves, and where there
+        is one, fits anew.
     n_jobs : int, default=1
         Threads that share the runs; the result does not depend on it.
 
@@ -104,10 +118,12 @@ class JointFit(BaseEstimator):
         *,
         noise: float | Sequence[float] | None = None,
         penalty: float | None = None,
+        noise_memory: Literal["auto"] | float | Sequence[float] | None = "auto",
         n_jobs: int = 1,
     ) -> None:
         self.noise = noise
         self.penalty = penalty
+        self.noise_memory = noise_memory
         self.n_jobs = n_jobs
 
     def identify(
@@ -144,6 +160,8 @@ class JointFit(BaseEstimator):
             if self.n_jobs > 1:
                 engine.elimination.each = pool.map  # the kernels run without Python's lock
             state = engine.run(engine.start())
+            if self.noise_memory is not None:
+                state = engine.coloured(state, self._memory(engine.d))
             return engine.estimate(state)
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
@@ -156,6 +174,21 @@ class JointFit(BaseEstimator):
                 f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
             )
         return sigma
+
+    def _memory(self, d: int) -> FloatArray | None:
+        """Return the correlation times of the noise, where they are known."""
+        if isinstance(self.noise_memory, str) and self.noise_memory == "auto":
+            return None
+        try:
+            times = np.broadcast_to(np.asarray(self.noise_memory, dtype=np.float64), (d,))
+        except ValueError:
+            times = np.full(d, np.nan)
+        if not (np.isfinite(times).all() and (times >= 0).all()):
+            raise ValueError(
+                f"JointFit: noise_memory must be 'auto', None, or one time or {d}, not negative; "
+                f"got {self.noise_memory!r}."
+            )
+        return times
 
 
 class Engine:
@@ -188,6 +221,7 @@ class Engine:
         self.n_measured = sum(int(grid.measured.sum()) for grid in self.grids)
         self.elimination = Elimination(table, self.d)
         self.path: list[Candidate] = []
+        self.memory: FloatArray | None = None  # of the noise, where it is known
         # on stderr, and only where that is a terminal
         self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
 
@@ -431,9 +465,46 @@ class Engine:
     def with_noise(self, state: JointState, level: float) -> JointState:
         """Estimate the noise from the misfit, with the degrees of freedom it has left."""
         state = self.with_trust(state)
+        if state.memory is not None:
+            return self.with_memory(state, level)
         runs = self.linearize(state, level)
         variances = [run.information().variances().reshape(run.x.shape) for run in runs]
         return replace(state, sigma=np.maximum(self.noise_of(state, runs, variances), self.least))
+
+    def with_memory(self, state: JointState, level: float) -> JointState:
+        """Estimate noise that is correlated in time: how strong, and for how long."""
+        runs = self.linearize(state, level)
+        moments = list(noise_moments(runs, [run.information() for run in runs]))
+        memory = self.memory
+        if memory is None:
+            memory = np.array([of_state.correlation_time() for of_state in moments])
+        sigma = np.sqrt([m.variance(time) for m, time in zip(moments, memory, strict=True)])
+        return replace(state, sigma=np.maximum(sigma, self.least), memory=memory)
+
+    def coloured(self, state: JointState, memory: FloatArray | None) -> JointState:
+        """Where the noise has a memory, known or seen in what a law leaves, fit anew with it.
+
+        Both from the law that was found for white noise and from the beginning.
+        """
+        self.memory = memory
+        *levels, last = self.levels()
+        found = self.with_memory(self.with_trust(state), last)
+        if found.memory is None or not found.memory.any():
+            return state
+        for level in [*levels[1:], last, last]:
+            found = self.selected(self.resolve(found, level), level, self.allowed)
+            found = self.with_noise(found, level)
+        found = self.selected(found, last, self.allowed)
+        begun = replace(self.start(), sigma=found.sigma, memory=found.memory)
+        best = min((found, self.run(begun)), key=self.judged_with_noise)
+        return best if best.memory is not None and best.memory.any() else state
+
+    def judged_with_noise(self, state: JointState) -> float:
+        """Return cost, penalties and the log-determinant of the noise: smaller is better."""
+        total = self.judged(state)
+        for run in self.linearize(state, 0.0):
+            total -= float(np.log(run.precision[run.precision > 0]).sum())
+        return total
 
     def with_trust(self, state: JointState) -> JointState:
         """Take for outliers what is far from the trajectory, and nothing else."""
@@ -495,7 +566,7 @@ class Engine:
         variances = [
             part[0].variances().reshape(run.x.shape) for run, part in zip(runs, parts, strict=True)
         ]
-        noise = self.noise_of(state, runs, variances)
+        noise = state.sigma if state.memory is not None else self.noise_of(state, runs, variances)
         kept = [
             np.isin(grid.times, run.times)
             for grid, run in zip(state.grids, self.pieces, strict=True)
@@ -516,4 +587,6 @@ class Engine:
                 np.sqrt(v[keep]) for v, keep in zip(variances, kept, strict=True)
             ),
             measurement_noise=noise,
+            noise_memory=state.memory,
+            correlation_left=correlation_left(runs),
         )

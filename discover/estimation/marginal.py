@@ -122,11 +122,15 @@ class BandedInformation:
         kernel.solve(self.band, x)
         return x
 
-    def variances(self) -> FloatArray:
-        """Return the diagonal of ``H^-1``: marginal variances at fixed parameters."""
+    def inverse(self) -> FloatArray:
+        """Return ``H^-1`` inside the band, in the layout of `band`: marginal covariances."""
         out = np.zeros_like(self.band)
         kernel.selected_inverse(self.band, out)
-        return out[:, -1].copy()
+        return out
+
+    def variances(self) -> FloatArray:
+        """Return the diagonal of ``H^-1``: marginal variances at fixed parameters."""
+        return self.inverse()[:, -1].copy()
 
     def eliminated(
         self, first: IntArray, J: FloatArray, weight: FloatArray, B: Sensitivities

@@ -15,6 +15,7 @@ from discover.problems.scales import noise_level, spread, time_scale
 __all__ = ["joint_fit_warranted", "unexplained"]
 
 _LEFT = 3.0  # times the noise of the data: a law that leaves more explains too little
+_FORETOLD = 0.1  # autocorrelation of what law and noise leave
 _NOISY = 1e-3  # noise, relative to the spread
 _DENSE = 20.0  # samples in a period of the fastest state
 _FEWEST_SAMPLES, _MOST_SAMPLES, _MOST_COEFFICIENTS = 200, 200_000, 700
@@ -51,12 +52,22 @@ def joint_fit_warranted(runs: Sequence[Trajectory], table: TermTable) -> str | N
 def unexplained(estimate: JointEstimate, runs: Sequence[Trajectory]) -> str | None:
     """Say that a joint fit's law does not explain the data, or return None.
 
-    Its noise is what the law leaves; that of the data alone, from their highest differences,
-    is an upper estimate.
+    What the law leaves is counted as noise. Where the law is right, that is hardly more than
+    the noise of the data alone, from their highest differences, or it has the memory
+    of coloured noise; and nothing in it can be foretold.
     """
     pieces = [piece for run in runs for piece in run.segments() if len(piece) >= SHORTEST]
-    left = estimate.measurement_noise
+    left, coloured = estimate.measurement_noise, estimate.noise_memory
     if left is None or not pieces:
         return None
-    worst = float(np.max(left / np.maximum(noise_level(pieces), np.finfo(float).tiny)))
-    return None if worst <= _LEFT else f"its law leaves {worst:.1f} times the noise of the data"
+    excess = left / np.maximum(noise_level(pieces), np.finfo(float).tiny)
+    worst = float(np.max(excess if coloured is None else excess[coloured == 0], initial=0.0))
+    if worst > _LEFT:
+        return f"its law leaves {worst:.1f} times the noise of the data"
+    lasting = float(np.abs(estimate.correlation_left).max())
+    if lasting > _FORETOLD:
+        return (
+            "what its law leaves is neither white noise nor noise with a memory "
+            f"(autocorrelation {lasting:.2f})"
+        )
+    return None
