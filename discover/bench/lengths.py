@@ -55,10 +55,11 @@ def _pendulum(length: float) -> Any:
 
 
 def _make(env: Any) -> Any:
-    from discover.control import DynamicsLearner, SINDyRL
+    from discover.control import CMAAgent, DynamicsLearner, SINDyRL
 
     return SINDyRL(
-        env, reward=_REWARD, explore=_EXPLORE, observation_names=_NAMES,
+        env, CMAAgent(n_starts=4, restarts=3), reward=_REWARD, explore=_EXPLORE,
+        observation_names=_NAMES,
         dynamics=DynamicsLearner(bounds=_BOUNDS),
     )  # fmt: skip
 

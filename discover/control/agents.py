@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ from discover.control.surrogate import Surrogate
 from discover.typing import FloatArray
 
 __all__ = ["Agent", "CMAAgent", "Search", "best_of"]
+
+_GROWTH = 0.01  # of a score, by which a search that goes on must gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ class Agent(Protocol):
         warm : ndarray of shape (n_weights,), optional
             Weights of an earlier policy.
         target : float, optional
-            A score below it is worth fresh starts.
+            A score below it is worth fresh starts; None where nobody knows what is good.
         """
         ...
 
@@ -133,7 +135,11 @@ class CMAAgent:
     caution : float, default=0.5
         Deviations over members and starts taken off the mean return.
     restarts : int, default=1
-        Fresh searches while the score is below the target.
+        Fresh searches while the score is below the target; all of them if there is none, and
+        the best is kept.
+    extensions : int, default=2
+        Times that a search goes on for as many generations again while its score is below
+        the target, and still grows.
 
     Notes
     -----
@@ -147,6 +153,7 @@ class CMAAgent:
     members: int = 3
     caution: float = 0.5
     restarts: int = 1
+    extensions: int = 2
 
     def search(
         self,
@@ -164,11 +171,11 @@ class CMAAgent:
         steps = 0
         for attempt in range(self.restarts + 1):
             begin = warm if attempt == 0 else None
-            found = self._climb(surrogate, form, starts, horizon, rng, begin)
+            found = self._climb(surrogate, form, starts, horizon, rng, begin, target)
             steps += found.surrogate_steps
             if best is None or found.score > best.score:
                 best = found
-            if best.score >= (-np.inf if target is None else target):
+            if target is not None and best.score >= target:
                 break
         assert best is not None
         return Search(best.policy, best.weights, best.score, steps)
@@ -181,6 +188,7 @@ class CMAAgent:
         horizon: int,
         rng: np.random.Generator,
         warm: FloatArray | None,
+        target: float | None,
     ) -> Search:
         from cmaes import CMA
 
@@ -190,25 +198,27 @@ class CMAAgent:
             mean=mean, sigma=0.5 if warm is None else 0.15, population_size=self.population,
             seed=int(rng.integers(2**31)),
         )  # fmt: skip
-        steps = 0
-        for _ in range(self.generations):
-            points = np.array([optimizer.ask() for _ in range(self.population)])
-            begins = spread_starts(starts, rng, self.n_starts)
-            scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
-            steps += taken
-            optimizer.tell(list(zip(points, -scores, strict=True)))
-            if optimizer.should_stop():
+        steps, best = 0, None
+        for _ in range(1 + self.extensions):
+            for _ in range(self.generations):
+                points = np.array([optimizer.ask() for _ in range(self.population)])
+                begins = spread_starts(starts, rng, self.n_starts)
+                scores, taken = self._scores(surrogate, form, points, begins, horizon, rng)
+                steps += taken
+                optimizer.tell(list(zip(points, -scores, strict=True)))
+                if optimizer.should_stop():
+                    break
+            center = np.asarray(optimizer.mean)
+            begins = spread_starts(starts, rng, max(8, self.n_starts))
+            found, taken = self._scores(surrogate, form, center[None], begins, horizon, rng)
+            steps, score = steps + taken, float(found[0])
+            grown = best is None or score > best.score + _GROWTH * abs(best.score)
+            if best is None or score > best.score:
+                best = Search(form.model(center), center, score, steps)
+            if target is None or score >= target or not grown or optimizer.should_stop():
                 break
-        center = np.asarray(optimizer.mean)
-        score, taken = self._scores(
-            surrogate,
-            form,
-            center[None],
-            spread_starts(starts, rng, max(8, self.n_starts)),
-            horizon,
-            rng,
-        )
-        return Search(form.model(center), center, float(score[0]), steps + taken)
+        assert best is not None
+        return replace(best, surrogate_steps=steps)
 
     def _scores(
         self,

@@ -322,9 +322,11 @@ class SINDyRL:
         """Return the score below which a search starts afresh.
 
         Fresh starts cannot mend a first fit; once a whole episode has been too little, the
-        whole target is asked for.
+        whole target is asked for. Without a target only the first fit is told to be good enough.
         """
-        if self._target is None or not self.rounds_:
+        if not self.rounds_:
+            return -np.inf
+        if self._target is None:
             return None
         whole = any(one.complete for one in self.rounds_)
         return self._target if whole else _nearly(self._target)
