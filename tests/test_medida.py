@@ -169,13 +169,6 @@ def test_a_guess_with_wrong_missing_and_superfluous_terms_becomes_the_law(truth,
     assert errors["u_xx"] > 0.0
 
 
-def test_an_open_axis_is_refused(truth):
-    field = triples(truth)
-    axis = Axis("x", AXIS.points, periodic=False)
-    with pytest.raises(DataError, match="'x' is open"):
-        ModelErrorDiscovery(lambda u, t, dt: u).fit(Field(field.values, field.times, axis))
-
-
 @pytest.mark.parametrize("case", ["no advection", "half the diffusion", "advection only"])
 def test_noisy_bursts_give_the_missing_terms(truth, case):
     found = ModelErrorDiscovery(ImExSolver(CASES[case]), random_state=0).fit(

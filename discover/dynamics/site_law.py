@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from discover.dynamics.classical import runge_kutta_step
 from discover.dynamics.field_law import FieldLaw
+from discover.dynamics.open_law import OpenFieldLaw
 from discover.observations.grid import Grid
 from discover.observations.jets import jet_rows
 from discover.symbolic.model import SymbolicModel
@@ -76,7 +77,7 @@ class SiteLaw:
 
 
 #: laws of fields, and of sites
-GridLaw = FieldLaw | SiteLaw
+GridLaw = FieldLaw | OpenFieldLaw | SiteLaw
 
 
 def law_on_grid(
@@ -86,9 +87,11 @@ def law_on_grid(
     auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None,
     reach: float = np.inf,
 ) -> GridLaw:
-    """Return a direct law of jets as dynamics on a grid of either kind."""
+    """Return a direct law of jets as dynamics on a grid of its kind."""
     if grid.is_discrete:
         return SiteLaw(model, grid, components, auxiliary)
+    if not grid.is_periodic:
+        return OpenFieldLaw(model, grid, components, auxiliary)
     return FieldLaw(model, grid, components, auxiliary, reach)
 
 

@@ -55,12 +55,15 @@ class Increments:
         Of the noise of the slopes; zero for clean data.
     floor : ndarray of shape (n_components,)
         Root-mean-square error of the residuals that is not noise: of placing them in time.
+    systematic : list of ndarray of shape (n_rows,), optional
+        Further variance that is none: errors that no number of rows averages out.
     """
 
     targets: list[FloatArray]
     terms: list[FloatArray]
     slope_variance: list[FloatArray]
     floor: FloatArray
+    systematic: list[FloatArray] | None = None
 
 
 class IncrementSource(Protocol):
@@ -237,8 +240,8 @@ class FieldIncrements:
         self.solver_grid, self.terms, self.rng = solver_grid, terms, rng
         n_components = bursts.states.shape[-1]
         self.spectra = [self._spectrum(j, noise_std) for j in range(n_components)]
-        self.tests = [FourierTests(grid, s.tested()) for s in self.spectra]
-        self.is_clean = all(s.is_clean for s in self.spectra)
+        self.tests = [self._tests(s) for s in self.spectra]
+        self.is_clean = all(self._is_clean(s) for s in self.spectra)
         self.noise_variance = np.array([s.noise_variance for s in self.spectra])
         if self.is_clean:
             weights = bursts.quadrature
@@ -259,6 +262,15 @@ class FieldIncrements:
         variance = second_difference_variance(states) if noise_std is None else noise_std**2
         return Spectrum.estimate(self.grid, states.reshape(-1, *self.grid.shape), variance)
 
+    def _tests(self, spectrum: Spectrum) -> Any:
+        """Return what the rows of a component are integrated against."""
+        return FourierTests(self.grid, spectrum.tested())
+
+    @staticmethod
+    def _is_clean(spectrum: Spectrum) -> bool:
+        """Whether states need no filter."""
+        return spectrum.is_clean
+
     def _averaged(self) -> tuple[Any, list[FloatArray]]:
         """Return tendency and terms of noisy bursts, averaged over each."""
         slopes, bursts = self.filtered.slopes, self.bursts
@@ -274,9 +286,12 @@ class FieldIncrements:
         """Return the solver's tendency and all terms at states, projected, per component."""
         times = self.bursts.times
         t = times.mean(axis=1) if position is None else times[:, position]
-        tendency = self.tendency(states, t)
+        return self.tendency(states, t), self._projected(self.terms, states)
+
+    def _projected(self, terms: FieldTerms, states: FloatArray) -> list[FloatArray]:
+        """Return terms at states on all test functions, per component."""
         grid, fine = self._library_grid(states)
-        return tendency, [self.terms.project(grid, fine, tests) for tests in self.tests]
+        return [terms.project(grid, fine, tests) for tests in self.tests]
 
     def _library_grid(self, states: FloatArray) -> tuple[Grid, FloatArray]:
         """Return states on a grid fine enough for the products of the library."""
@@ -354,12 +369,11 @@ class FieldIncrements:
     ) -> list[FloatArray]:
         used = np.flatnonzero(coefficients.any(axis=0))
         terms = replace(self.terms, table=self.terms.table.select(used.tolist()))
-        out = []
-        for effect, tests, row in zip(effects, self.tests, coefficients, strict=True):
-            after = terms.project(*self._library_grid(shaken), tests)
-            before = terms.project(*self._library_grid(states), tests)
-            out.append(effect + (after - before) @ row[used])
-        return out
+        after, before = self._projected(terms, shaken), self._projected(terms, states)
+        return [
+            effect + (b - a) @ row[used]
+            for effect, a, b, row in zip(effects, before, after, coefficients, strict=True)
+        ]
 
     def _draw(self, size: int) -> FloatArray:
         """Draw errors of the filtered states, shape ``(size, *grid, n_components)``."""
@@ -416,6 +430,8 @@ def fit_increments(
         found = []
         for j, name in enumerate(target_names):
             variance = None if extra is None else rows.slope_variance[j] + extra[j]
+            if variance is not None and rows.systematic is not None:
+                variance = variance + rows.systematic[j]
             found.append(_regress(rows, j, variance, regressor, term_names, name))
         estimate = _joined([f for f, _ in found])
         if np.array_equal(estimate.support, coefficients != 0) and coefficients.any():
@@ -439,6 +455,8 @@ def _regress(
     source = ArrayRows(A, b)
     stats = source.statistics(regressor.n_blocks)
     level = rows.floor[component] * float(np.sqrt(np.mean(weights**2)))
+    if rows.systematic is not None:
+        level = float(np.hypot(level, np.sqrt(np.mean(rows.systematic[component] * weights**2))))
     if level:
         stats = replace(stats, floor=np.array([level]))
     found = identify(

@@ -217,7 +217,6 @@ class ModelErrorDiscovery(BaseEstimator):
 
     def _fit_fields(self, fields: Sequence[Field]) -> Self:
         field, law = fields[0], self.dynamics
-        _refuse_open(field.grid)
         self.grid_ = _as_grid(_given_grid(self.grid, law), field.grid)
         auxiliary = self.auxiliary
         if isinstance(law, GridLaw) and auxiliary is None:
@@ -515,6 +514,13 @@ def _as_grid(given: Any, observed: Grid) -> Grid:
         [a.length for a in grid.axes], [a.length for a in observed.axes]
     )
     same = same and grid.is_discrete == observed.is_discrete
+    kinds = [[a.periodic for a in g.axes] for g in (grid, observed)]
+    if kinds[0] != kinds[1] or (grid.shape != observed.shape and not all(kinds[1])):
+        raise DataError(
+            "ModelErrorDiscovery: a solver on open axes must work on the grid of the observations; "
+            f"got {grid.shape} points, periodic: {kinds[0]}, for {observed.shape} points, "
+            f"periodic: {kinds[1]}."
+        )
     if not same:
         raise DataError(
             "ModelErrorDiscovery: grid must be of the same box as the observations; got "
@@ -522,15 +528,6 @@ def _as_grid(given: Any, observed: Grid) -> Grid:
             f"{[(a.name, a.length) for a in observed.axes]}."
         )
     return grid
-
-
-def _refuse_open(grid: Grid) -> None:
-    for axis in grid.axes:
-        if not axis.periodic:
-            raise DataError(
-                f"ModelErrorDiscovery: axis {axis.name!r} is open; the weak form in space needs "
-                "periodic axes so far."
-            )
 
 
 def _alike(fields: Sequence[Any]) -> list[Field]:

@@ -12,6 +12,7 @@ from discover.dynamics.solver_flow import ProjectedSolver, SteppedFlow, Tendency
 from discover.dynamics.solvers import Solver
 from discover.estimation.field_series import FieldSeries
 from discover.estimation.increments import FieldIncrements, resampled
+from discover.estimation.open_increments import OpenIncrements
 from discover.estimation.series import Flow, fit_series
 from discover.exceptions import DataError
 from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
@@ -25,6 +26,11 @@ from discover.regression import SparseRegressor
 from discover.typing import FloatArray
 
 __all__ = ["FieldQuestion"]
+
+_PERIODIC = (
+    "ModelErrorDiscovery: a series needs a grid that is periodic along every axis: the trajectory "
+    "is followed in waves. On open grids observe bursts: two or three states in quick succession."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,8 @@ class FieldQuestion:
         parts = [f.select(group) for f in fields for group in f.bursts()]
         series, left_out = part(parts)
         if series:
+            if not fields[0].grid.is_periodic:
+                raise DataError(_PERIODIC)
             found = self._of_series(series)
         else:
             if not all(p.is_complete for p in parts):
@@ -81,8 +89,11 @@ class FieldQuestion:
         return found if not left_out else found.mentioning(left_out)
 
     def _of_bursts(self, bursts: Bursts, field: Field) -> ErrorFit:
-        source = FieldIncrements(
-            bursts, field.grid, self.solver, self.grid, self.terms, self.noise_std, self.rng
+        told = (self.terms, self.noise_std, self.rng)
+        source = (
+            FieldIncrements(bursts, field.grid, self.solver, self.grid, *told)
+            if field.grid.is_periodic
+            else OpenIncrements(bursts, field.grid, self.solver, *told)
         )
         last = bursts.means[-1:] if source.is_clean else source.states[-1:]
         fine = resampled(field.grid, last, self.grid.shape)[0]

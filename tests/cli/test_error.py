@@ -105,3 +105,18 @@ def test_columns_can_be_controls(folder, capsys):
     asked = ["error", "seen.csv", "-t", "t", "-u", "push", "--solver", "pushed:step"]
     assert main(asked) == 0, capsys.readouterr().err
     assert "push" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_a_field_may_have_ends(folder, capsys):
+    (folder / "frozen.py").write_text("def step(u, t, dt):\n    return u\n")
+    x = np.linspace(0.0, 1.0, 65)
+    t = (np.arange(30)[:, None] + [0.0, 0.01, 0.02]).ravel()
+    a = np.random.default_rng(0).standard_normal((4, 30)).repeat(3, axis=1)
+    k = np.pi * np.arange(1, 5)[:, None, None]
+    moving = np.sin(k * x) * np.exp(-0.1 * k**2 * (t % 1)[:, None])  # of the heat equation
+    u = np.einsum("kt,ktx->tx", a, moving) + 0.3 * x
+    xarray.Dataset({"u": (("time", "x"), u)}, {"x": x, "time": t}).to_netcdf(
+        "ends.nc", engine="h5netcdf"
+    )
+    assert main(["error", "ends.nc", "--solver", "frozen:step", "--open"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("u_xx")
