@@ -53,6 +53,25 @@ def test_one_seed_gives_one_result_to_the_bit_and_another_seed_another(learned):
     assert not np.array_equal(learned[0].policy_.coefficients, other.policy_.coefficients)
 
 
+def test_a_trial_goes_further_where_the_last_one_kept_its_promise():
+    true = "-((2*arctan(sin_th/(1.000001 + cos_th)))**2 + 0.1*th_dot**2 + 0.001*u**2)"
+    agent, _ = learn(target=0.0, reward=true)  # a target that no policy promises
+    assert [turn.real_steps for turn in agent.rounds_] == [210, 330, 450]
+
+
+def test_a_search_goes_on_while_it_gains(learned):
+    agent, _ = learned
+    found = [
+        CMAAgent(8, 5, restarts=0).search(
+            agent.surrogate_, agent._form, agent._sample_starts, 50, rng=np.random.default_rng(0),
+            target=target,
+        )
+        for target in (None, 0.0)
+    ]  # fmt: skip
+    assert found[1].score > found[0].score
+    assert found[1].surrogate_steps > found[0].surrogate_steps
+
+
 class Impatient(CMAAgent):
     """Interrupted in its second search."""
 
