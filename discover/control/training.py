@@ -77,6 +77,7 @@ class Round:
     complete: bool
     surrogate_steps: int
     terms: int
+    trusted: bool
 
 
 class SINDyRL:
@@ -124,7 +125,8 @@ class SINDyRL:
         With all real steps in ``plant_.data``.
     rounds_ : list of Round
     real_return_ : float
-        Of the policy, in the real episode that chose it.
+        Of the policy, in the real episode that chose it; or what is promised, if that one
+        was cut short more than half way and had kept its promise so far.
 
     Notes
     -----
@@ -278,11 +280,7 @@ class SINDyRL:
 
     def _is_trusted(self) -> bool:
         """Return whether the last real episode went as the surrogate had promised."""
-        if not self.rounds_:
-            return True
-        last = self.rounds_[-1]
-        apart = abs(last.real_return - last.promised)
-        return last.complete and apart <= _KEPT * max(abs(last.promised), abs(last.real_return))
+        return not self.rounds_ or self.rounds_[-1].trusted
 
     def _polish(self) -> None:
         """Refit to all steps, search on from the best policy, and keep the safest.
@@ -376,6 +374,16 @@ class SINDyRL:
         width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
         return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
 
+    def _probe(self) -> int:
+        """Return the steps of a trial that is not promising: more, where the last told nothing."""
+        first = max(1, int(0.3 * self.plant_.horizon))
+        if not self.rounds_:
+            return first
+        last = self.rounds_[-1]
+        if not _is_kept(last.promised, last.real_return):
+            return first
+        return max(first, 2 * len(self.plant_.data.episodes[-1]))
+
     def _try(self, search: Search, surrogate: Surrogate, budget: int) -> bool:
         """Try a policy in the real world; return whether it reached the target."""
         plant, form = self.plant_, self._form
@@ -390,26 +398,27 @@ class SINDyRL:
             return acting(seen)
 
         good = self._target is None or search.score >= _nearly(self._target)
-        most = plant.horizon if good else max(1, int(0.3 * plant.horizon))
+        most = plant.horizon if good else self._probe()
         most = min(most, budget - plant.steps)
         episode = plant.run(
             policy, most, bounds=self.bounds,
             give_up=lambda steps, total: promised[0].is_missed(steps, total),
         )  # fmt: skip
         total = float(episode.rewards.sum())
+        promise = float(promised[0].mean[len(episode) - 1])
         complete = len(episode) >= plant.horizon or episode.terminated
+        telling = complete or (len(episode) >= most and 2 * most >= plant.horizon)
+        trusted = telling and _is_kept(promise, total)
         self.rounds_.append(
             Round(
-                plant.steps,
-                search.score,
-                float(promised[0].mean[len(episode) - 1]),
-                total,
-                complete,
-                search.surrogate_steps,
-                surrogate.dynamics.model.complexity,
+                plant.steps, search.score, promise, total, complete, search.surrogate_steps,
+                surrogate.dynamics.model.complexity, trusted,
             )
-        )
-        self._keep(search, total if complete else total - 1e6)
+        )  # fmt: skip
+        if complete or not trusted:
+            self._keep(search, total if complete else total - 1e6)
+        else:  # it did as promised until the steps were spent
+            self._keep(search, search.score)
         return complete and self._target is not None and total >= self._target
 
     def _keep(self, search: Search, value: float) -> None:
@@ -535,6 +544,11 @@ def _numbers(turn: Round) -> dict[str, float]:
     """Return what is tracked of a round; its return only if the episode was whole."""
     values = {"promised": turn.surrogate_score, "terms": float(turn.terms)}
     return values | ({"earned": turn.real_return} if turn.complete else {})
+
+
+def _is_kept(promised: float, earned: float) -> bool:
+    """Return whether a real episode earned what had been promised for its steps."""
+    return abs(earned - promised) <= _KEPT * max(abs(promised), abs(earned))
 
 
 def _nearly(target: float) -> float:
