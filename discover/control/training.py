@@ -68,6 +68,9 @@ class Round:
     surrogate_steps : int
     terms : int
         Of the dynamics.
+    trusted : bool
+        Whether the episode earned what was promised, and was whole, or cut by the number of
+        steps alone and more than half of one.
     """
 
     real_steps: int
