@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from discover.control.plant import Plant
-from discover.control.policy import act
+from discover.control.policy import actor
 from discover.files import replacing
 from discover.symbolic import SymbolicModel
 
@@ -61,9 +61,9 @@ def film(
         if len(taken) % every == 0:
             frames.append(np.asarray(made.render()))
         taken.append(1)
-        return act(policy, seen, plant.box)
+        return perform(seen)
 
-    taken: list[int] = []
+    taken, perform = list[int](), actor(policy, plant.box)
     episode = plant.run(acting, n_steps or plant.horizon, purpose="evaluate")
     frames.append(np.asarray(made.render()))
     made.close()
