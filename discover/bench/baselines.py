@@ -252,10 +252,11 @@ def _sb3(name: str, count: int, **options: Any) -> Callable[[Any, int, int], tup
     """Train an agent of stable-baselines3 with networks, in the real world."""
 
     def learn(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:  # a batch of its own
-        import gymnasium
         import stable_baselines3
 
-        batch: Any = gymnasium.make_vec(_ENV, num_envs=count, autoreset_mode="SameStep")
+        from discover_envs import make_vec
+
+        batch: Any = make_vec(_ENV, num_envs=count, autoreset_mode="SameStep")
         model = getattr(stable_baselines3, name)(
             "MlpPolicy", to_sb3(batch), seed=seed, device="cpu", **options
         )
@@ -273,7 +274,7 @@ BASELINES: dict[str, Baseline] = {
     "swing-up, physics, ppo": Baseline(_loop(agent="ppo"), 2500),
     "swing-up, linear surrogate": Baseline(_linear, 2500),
     "swing-up, network surrogate": Baseline(_networks, 5000),
-    "swing-up, CMA-ES without surrogate": Baseline(_cma, 1_000_000),
+    "swing-up, CMA-ES without surrogate": Baseline(_cma, 500_000),
     "swing-up, PPO without surrogate": Baseline(
         _sb3("PPO", 8, n_steps=512, batch_size=512, gamma=0.995, use_sde=True,
              sde_sample_freq=8, **_NETS), 300_000
