@@ -66,8 +66,9 @@ class FieldSeries:
     ) -> None:
         if len(field.names) != 1:
             raise DataError(
-                "ModelErrorDiscovery: a series must have one component; got "
-                f"{list(field.names)}. Observe bursts of states instead."
+                "ModelErrorDiscovery: a series of a field must have one component, because the "
+                f"joint smoother follows the waves of one; got {list(field.names)}. Observe "
+                "bursts, two or three states in quick succession: they may have any number."
             )
         self.field, self.terms = field, terms
         self.complete = field.is_complete
@@ -78,8 +79,10 @@ class FieldSeries:
         self.basis = FourierTests(self.grid, float(self.grid.radius[strong].max()))
         if self.basis.n_rows > _MOST_STATES:
             raise DataError(
-                f"ModelErrorDiscovery: a series of a field with {self.basis.n_rows} active waves "
-                f"is too large for the joint smoother (at most {_MOST_STATES}); observe bursts."
+                f"ModelErrorDiscovery: a series of a field must have at most {_MOST_STATES} active "
+                f"numbers per snapshot, got {self.basis.n_rows}: the joint smoother keeps a dense "
+                "matrix of them for every step, at a cost that grows with their third power. "
+                "Observe bursts, which have no such limit, or a smaller box."
             )
         power = self.basis.rows_of(self.spectrum.signal)
         self.power = np.maximum(power, _FAINT * power.max())

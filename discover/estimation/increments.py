@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -66,6 +66,27 @@ class Increments:
     systematic: list[FloatArray] | None = None
 
 
+class Truncation(NamedTuple):
+    """The error of a solver that no step is free of.
+
+    Attributes
+    ----------
+    own : float
+        Over a step between observations.
+    residual : float
+        What is to be explained: the observed slope minus the tendency.
+    doubt : float
+        How far the tendency itself is in doubt: its extrapolation from tiny steps.
+    rate : float
+        How fast the tiny steps converge; see :meth:`Solver.extrapolation`.
+    """
+
+    own: float
+    residual: float
+    doubt: float
+    rate: float
+
+
 class IncrementSource(Protocol):
     """Bursts of states against a solver, whatever the states are."""
 
@@ -81,8 +102,8 @@ class IncrementSource(Protocol):
         """Return the variance that errors of the states cause in the rows, per component."""
         ...
 
-    def truncation(self) -> tuple[float, float]:
-        """Return the size of the solver's own error over a step, and of the residual."""
+    def truncation(self) -> Truncation:
+        """Return what is known of the solver's own error, against the residual."""
         ...
 
 
@@ -196,12 +217,13 @@ class PointIncrements:
             np.array(floor),
         )  # fmt: skip
 
-    def truncation(self) -> tuple[float, float]:
-        """Return the size of the solver's own error over a step, and of the residual."""
+    def truncation(self) -> Truncation:
+        """Return what is known of the solver's own error, against the residual."""
         times = self.bursts.times.mean(axis=1)
         controls = None if self.controls is None else self.controls.mean(axis=1)
-        own = self.solver.truncation(self.bursts.means, times, self.bursts.dt, controls)
-        return _rms([own]), _rms(self.rows().targets)
+        told = (self.bursts.means, times, self.bursts.dt, controls)
+        own = _rms([self.solver.truncation(*told)])
+        return Truncation(own, _rms(self.rows().targets), *self.solver.extrapolation(*told))
 
     def state_error(self, coefficients: FloatArray) -> list[FloatArray]:
         """Return nothing more: at the short spacing of bursts the slope's noise rules."""
@@ -327,16 +349,17 @@ class FieldIncrements:
             floor.append(level)
         return Increments(targets, self.mean_terms, variances, np.array(floor))
 
-    def truncation(self) -> tuple[float, float]:
-        """Return the size of the solver's own error over a step, and of the residual."""
+    def truncation(self) -> Truncation:
+        """Return what is known of the solver's own error, against the residual."""
         states = self.bursts.means if self.is_clean else self.states
         fine = resampled(self.grid, states[:8], self.solver_grid.shape)
         given = fine[..., 0] if fine.shape[-1] == 1 else fine
         times = self.bursts.times[: len(given)].mean(axis=1)
-        own = self.solver.truncation(given, times, self.bursts.dt)
+        own = _rms([self.solver.truncation(given, times, self.bursts.dt)])
         # a row is a mean square per wave: the sum over waves is that of the field
         rows = [np.sqrt(t.shape[1]) * t for t in self.rows().targets]
-        return _rms([own]), _rms(rows)
+        doubt = self.solver.extrapolation(given, times, self.bursts.dt)
+        return Truncation(own, _rms(rows), *doubt)
 
     def state_error(self, coefficients: FloatArray) -> list[FloatArray]:
         """Return the variance that errors of the states cause in the rows, per component.

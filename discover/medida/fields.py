@@ -17,7 +17,14 @@ from discover.estimation.series import Flow, fit_series
 from discover.exceptions import DataError
 from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
-from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
+from discover.medida.notes import (
+    UNCYCLED,
+    doubtful_tendency,
+    part,
+    sampled,
+    series_note,
+    truncation_note,
+)
 from discover.observations.field import Field
 from discover.observations.grid import Grid
 from discover.problems.bursts import Bursts
@@ -155,9 +162,18 @@ class FieldQuestion:
             estimate, [(estimate, stats)], names, target, noise, dt,
             posed[-1].basis.expand(self.grid, found.states[-1][-1:])[0],
             lambda: explain_series(series, found, base, corrected),
-            (series_note(found), *_on_clean(posed)), series=found, reach=posed[0].basis.reach,
+            (series_note(found), *_on_clean(posed), *self._doubt(posed[0], step)), series=found,
+            reach=posed[0].basis.reach,
             record=self._record(posed[0], found.states[0][0]),
         )  # fmt: skip
+
+    def _doubt(self, posed: FieldSeries, step: float) -> tuple[str, ...]:
+        """Say if the tendency of a black box is not to be had from tiny steps."""
+        if self.known is not None:
+            return ()
+        some = sampled(posed.guess)
+        states = posed.basis.expand(self.grid, posed.guess[some])
+        return doubtful_tendency(self.solver, states, posed.times[some], step)
 
     def _record(self, posed: FieldSeries, first: FloatArray) -> Record | None:
         """Return the snapshots on the solver's grid, where they are complete."""

@@ -14,7 +14,14 @@ from discover.estimation.point_series import PointSeries
 from discover.estimation.series import fit_series
 from discover.medida.answer import ErrorFit, Innovations, Record, explain_series, fit_bursts
 from discover.medida.cycle import run_cycle
-from discover.medida.notes import UNCYCLED, part, series_note, truncation_note
+from discover.medida.notes import (
+    UNCYCLED,
+    doubtful_tendency,
+    part,
+    sampled,
+    series_note,
+    truncation_note,
+)
 from discover.observations import Trajectory
 from discover.observations.field import find_bursts
 from discover.problems.bursts import FEWEST_TIMES, Bursts
@@ -106,9 +113,17 @@ class StateQuestion:
             self._shaped(found.estimate), [(found.estimate, found.statistics())], names,
             ("error",), noise, dt, found.states[-1][-1],
             lambda: explain_series(series, found, none, found.coefficients),
-            (series_note(found),), series=found,
+            (series_note(found), *self._doubt(posed[0])), series=found,
             record=self._record(posed[0], found.states[0][posed[0].at]), controls=last,
         )  # fmt: skip
+
+    def _doubt(self, posed: PointSeries) -> tuple[str, ...]:
+        """Say if the tendency of a black box is not to be had from tiny steps."""
+        if posed.controls is not None:  # they would have to be held
+            return ()
+        some = sampled(posed.guess)
+        dt = float(posed.steps.min())
+        return doubtful_tendency(self.solver, posed.guess[some], posed.times[some], dt)
 
     @staticmethod
     def _record(posed: PointSeries, states: FloatArray) -> Record | None:
