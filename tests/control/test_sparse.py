@@ -184,7 +184,7 @@ def test_numbers_are_rounded_to_significant_digits():
     assert rounded(np.array([1234.56, -0.00987654, 0.0]), 3).tolist() == [1230.0, -0.00988, 0.0]
 
 
-def test_an_agent_shortens_its_policy_without_a_real_step():
+def test_an_agent_shortens_its_policy_without_a_real_step(tmp_path):
     agent = SINDyRL(Sledge(), CMAAgent(8, 10, restarts=0), reward=REWARD, explore=80,
                     observation_names=NAMES, horizon=HORIZON)  # fmt: skip
     with pytest.raises(ValueError, match=r"sparsify needs a policy; call learn\(\) first"):
