@@ -112,13 +112,13 @@ class HiddenStateFit(JointFit):
         self.entry_ = "; ".join(
             _in_words(pin, pieces[0].state_names, table) for pin in best.engine.entry.pins
         )
-        if not contest.explains(best):
-            left = float(np.max(best.engine.noise_left(best.state)))
+        left = float(np.max(best.engine.noise_left(best.state)))
+        if left > _EXPLAINED or not contest.fits(best):
             warnings.warn(
                 f"HiddenStateFit: no law was found that explains the data; this one leaves "
                 f"{left:.2g} times their noise. Offer other terms, or measure another state.",
                 DataWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
         return best.engine.estimate(best.state)
 
@@ -322,7 +322,7 @@ class _Contest:
         try:
             for now in engine.lowered(law.state):
                 state = now
-                if not state.cost < _HOPELESS * engine.n_measured:
+                if not self.fits(replace(law, state=state)):
                     break
         except (NotIdentifiableError, np.linalg.LinAlgError):
             return None
@@ -330,9 +330,12 @@ class _Contest:
 
     def explains(self, law: _Law) -> bool:
         """Say whether a law leaves the noise of the data; if it leaves less, it follows it."""
-        fits = law.state.cost < _HOPELESS * law.engine.n_measured
         left = np.abs(np.log(law.engine.noise_left(law.state))).max()
-        return bool(fits and left < np.log(_EXPLAINED))
+        return bool(self.fits(law) and left < np.log(_EXPLAINED))
+
+    def fits(self, law: _Law) -> bool:
+        """Say whether the cost of a law is of the order it should be."""
+        return bool(law.state.cost < _HOPELESS * law.engine.n_measured)
 
     def chosen(self, laws: Iterable[_Law]) -> _Law:
         """Return the best of the laws that explain the data, or of all."""

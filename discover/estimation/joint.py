@@ -30,8 +30,9 @@ from discover.estimation.gridding import (
 from discover.estimation.marginal import inverse_scaled
 from discover.estimation.search import InformationSearch, factors_of, term_penalties
 from discover.estimation.smoothing_start import smoothed_start
+from discover.exceptions import DataError
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory
+from discover.observations import Trajectory, unobserved_states
 from discover.regression import Candidate, Estimate
 from discover.typing import BoolArray, FloatArray
 
@@ -151,8 +152,14 @@ class JointFit(BaseEstimator):
         Raises
         ------
         DataError
-            If no run has eight samples.
+            If no run has eight samples, or a state was never measured.
         """
+        none = unobserved_states(runs)
+        if none:
+            raise DataError(
+                f"JointFit: {none[0]!r} was never measured; use HiddenStateFit, or "
+                "SINDy(method='joint'), which does."
+            )
         pieces = pieces_of(runs)
         sigma = self._noise(pieces)
         engine = Engine(pieces, table, sigma, allowed, include_time, self.penalty)
@@ -165,14 +172,17 @@ class JointFit(BaseEstimator):
             return engine.estimate(state)
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
-        d = pieces[0].n_states
         if self.noise is None:
             return measured_noise(pieces)
-        sigma = np.broadcast_to(np.asarray(self.noise, dtype=np.float64), (d,))
-        if not (np.isfinite(sigma).all() and (sigma > 0).all()):
+        seen = np.any([np.isfinite(run.states).any(axis=0) for run in pieces], axis=0)
+        given = np.asarray(self.noise, dtype=np.float64)
+        if given.shape not in ((), (seen.sum(),)) or not (np.isfinite(given) & (given > 0)).all():
             raise ValueError(
-                f"JointFit: noise must be positive, one number or {d}; got {self.noise!r}."
+                f"JointFit: noise must be positive, one number or {seen.sum()}, one per measured "
+                f"state; got {self.noise!r}."
             )
+        sigma = np.ones(len(seen))
+        sigma[seen] = given
         return sigma
 
     def _memory(self, d: int) -> FloatArray | None:

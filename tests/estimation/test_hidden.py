@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discover import SINDy, Trajectory
+from discover import JointFit, SINDy, Trajectory
 from discover.dynamics.catalogue import load_system
 from discover.estimation.entries import varying_coefficient
 from discover.estimation.search import InformationSearch
@@ -82,6 +82,12 @@ def test_a_column_without_measurements_is_a_hidden_state(lorenz):
 def test_what_cannot_be_hidden_is_refused_at_the_door(lorenz, options, message):
     with pytest.raises(ValueError, match=message):
         SINDy(names=["x", "y"], **options).fit(lorenz[:, :2], TIMES)
+
+
+def test_noise_is_given_for_the_measured_states(lorenz):
+    model = SINDy(method=JointFit(noise=[0.1, 0.1, 0.1]), hidden="w", names=["x", "y"])
+    with pytest.raises(ValueError, match="one number or 2, one per measured state"):
+        model.fit(lorenz[:, :2], TIMES)
 
 
 def test_a_library_in_which_nothing_feels_the_hidden_state_is_refused(lorenz):
