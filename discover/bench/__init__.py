@@ -15,8 +15,8 @@ NAMES = (
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = (
-    "baselines", "chaos", "control", "fishery", "lengths", "medida", "regression", "sparse",
-    "twins",
+    "baselines", "chaos", "control", "fishery", "joint", "lengths", "medida", "regression",
+    "sparse", "twins",
 )  # fmt: skip
 
 

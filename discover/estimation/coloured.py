@@ -13,13 +13,29 @@ from discover.estimation.collocation import Grid, Linearized, Memory
 from discover.estimation.marginal import BandedInformation
 from discover.typing import FloatArray
 
-__all__ = ["NoiseMoments", "correlation_left", "memory_of", "noise_moments"]
+__all__ = ["NoiseMoments", "correlation_left", "known_memory", "memory_of", "noise_moments"]
 
 _LONGEST_PAIR = 12  # points of a grid between samples that remember each other
 _SHORTEST_MEMORY = 0.1  # sampling intervals: less is white
 _SURE, _PER_LOG = 5.0, 2.0  # gain in minus twice the log-likelihood that shows a memory
 _LAGS = 20  # samples
 _CHANCE = 1e-6  # of a whole law: autocorrelations that large by chance
+
+
+def known_memory(memory: float | Sequence[float] | str, d: int) -> FloatArray | None:
+    """Return the correlation times of the noise of `d` states, None where they are sought."""
+    if isinstance(memory, str) and memory == "auto":
+        return None
+    try:
+        times = np.broadcast_to(np.asarray(memory, dtype=np.float64), (d,))
+    except ValueError:
+        times = np.full(d, np.nan)
+    if not (np.isfinite(times).all() and (times >= 0).all()):
+        raise ValueError(
+            f"JointFit: noise_memory must be 'auto', None, or one time or {d}, not negative; "
+            f"got {memory!r}."
+        )
+    return times
 
 
 def memory_of(grid: Grid, times: FloatArray) -> Memory | None:

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 from discover.estimation.collocation import Linearized
-from discover.estimation.coloured import correlation_left, noise_moments
+from discover.estimation.coloured import correlation_left, known_memory, noise_moments
 from discover.estimation.eliminating import Elimination, JointState, terms_of, used_columns
 from discover.estimation.gridding import (
     excess_of,
@@ -168,7 +168,7 @@ class JointFit(BaseEstimator):
                 engine.elimination.each = pool.map  # the kernels run without Python's lock
             state = engine.run(engine.start())
             if self.noise_memory is not None:
-                state = engine.coloured(state, self._memory(engine.d))
+                state = engine.coloured(state, known_memory(self.noise_memory, engine.d))
             return engine.estimate(state)
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
@@ -184,21 +184,6 @@ class JointFit(BaseEstimator):
         sigma = np.ones(len(seen))
         sigma[seen] = given
         return sigma
-
-    def _memory(self, d: int) -> FloatArray | None:
-        """Return the correlation times of the noise, where they are known."""
-        if isinstance(self.noise_memory, str) and self.noise_memory == "auto":
-            return None
-        try:
-            times = np.broadcast_to(np.asarray(self.noise_memory, dtype=np.float64), (d,))
-        except ValueError:
-            times = np.full(d, np.nan)
-        if not (np.isfinite(times).all() and (times >= 0).all()):
-            raise ValueError(
-                f"JointFit: noise_memory must be 'auto', None, or one time or {d}, not negative; "
-                f"got {self.noise_memory!r}."
-            )
-        return times
 
 
 class Engine:
@@ -232,6 +217,7 @@ class Engine:
         self.elimination = Elimination(table, self.d)
         self.path: list[Candidate] = []
         self.memory: FloatArray | None = None  # of the noise, where it is known
+        self.interrupted = False
         # on stderr, and only where that is a terminal
         self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
 
@@ -400,12 +386,17 @@ class Engine:
             if not tries:
                 raise
             best = best or tries[-1]
-            warnings.warn(
-                "JointFit: interrupted; the law is the best so far, its intervals are too wide.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            self.stop()
         return best or state
+
+    def stop(self) -> None:
+        """Say that an interruption ends the fit."""
+        self.interrupted = True
+        warnings.warn(
+            "JointFit: interrupted; the law is the best so far, its intervals are too wide.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
     def begun(self, state: JointState) -> Iterator[JointState]:
         """Select at the first levels, among simple terms and then among all."""
@@ -492,22 +483,27 @@ class Engine:
         return replace(state, sigma=np.maximum(sigma, self.least), memory=memory)
 
     def coloured(self, state: JointState, memory: FloatArray | None) -> JointState:
-        """Where the noise has a memory, known or seen in what a law leaves, fit anew with it.
-
-        Both from the law that was found for white noise and from the beginning.
-        """
+        """Where the noise has a memory, known or seen in what a law leaves, fit anew with it."""
         self.memory = memory
-        *levels, last = self.levels()
-        found = self.with_memory(self.with_trust(state), last)
-        if found.memory is None or not found.memory.any():
+        found = self.with_memory(self.with_trust(state), 0.0)
+        if self.interrupted or found.memory is None or not found.memory.any():
             return state
+        try:
+            best = self.remembering(found)
+        except KeyboardInterrupt:
+            self.stop()
+            return state
+        return best if best.memory is not None and best.memory.any() else state
+
+    def remembering(self, found: JointState) -> JointState:
+        """Fit with noise that has a memory, from a law and from the beginning; the better one."""
+        *levels, last = self.levels()
         for level in [*levels[1:], last, last]:
             found = self.selected(self.resolve(found, level), level, self.allowed)
             found = self.with_noise(found, level)
         found = self.selected(found, last, self.allowed)
         begun = replace(self.start(), sigma=found.sigma, memory=found.memory)
-        best = min((found, self.run(begun)), key=self.judged_with_noise)
-        return best if best.memory is not None and best.memory.any() else state
+        return min((found, self.run(begun)), key=self.judged_with_noise)
 
     def judged_with_noise(self, state: JointState) -> float:
         """Return cost, penalties and the log-determinant of the noise: smaller is better."""
