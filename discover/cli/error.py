@@ -51,6 +51,9 @@ def error(
     open_axes: Annotated[
         bool, typer.Option("--open", help="The axes of the field do not close on themselves.")
     ] = False,
+    sites: Annotated[
+        bool, typer.Option("--sites", help="The points are sites on a ring, under one law.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="For the sampling of errors.")] = 0,
     holdout: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A complete record to forecast.")
@@ -67,11 +70,12 @@ def error(
         from discover.reports.writing import refuse_other
 
         refuse_other(out)
-    record = None if holdout is None else _read(holdout, time, inputs, open_axes)
+    kind = {"periodic": not open_axes, "discrete": sites}
+    record = None if holdout is None else _read(holdout, time, inputs, kind)
     found = ModelErrorDiscovery(
         dynamics, library, history=history, vectorized=vectorized, fixed_step=fixed_step,
         solver_dt=solver_dt, noise_std=noise, random_state=seed,
-    ).fit(_read(file, time, inputs, open_axes))  # fmt: skip
+    ).fit(_read(file, time, inputs, kind))  # fmt: skip
     text = "\n".join([repr(found), "", *found.notes_, *found.identifiability_.notes()])
     typer.echo(text)
     if out is None:
@@ -116,7 +120,7 @@ def _misused(what: str) -> typer.BadParameter:
     return typer.BadParameter(what, param_hint="--solver")
 
 
-def _read(file: Path, time: str | None, inputs: list[str] | None, open_axes: bool) -> Any:
+def _read(file: Path, time: str | None, inputs: list[str] | None, kind: dict[str, bool]) -> Any:
     """Read a field from NetCDF; anything else is a table of states and controls."""
     if file.suffix.lower() not in _FIELDS or inputs:
         return data.Table([file], time, inputs=inputs).read()
@@ -126,5 +130,5 @@ def _read(file: Path, time: str | None, inputs: list[str] | None, open_axes: boo
 
     with xarray.open_dataset(file) as dataset:
         if any(len(variable.dims) > 1 for variable in dataset.data_vars.values()):
-            return Field.from_xarray(dataset, time=time, periodic=not open_axes)
+            return Field.from_xarray(dataset, time=time, **kind)
     return data.Table([file], time).read()

@@ -79,7 +79,14 @@ class Field:
             object.__setattr__(self, key, value)
 
     @classmethod
-    def from_xarray(cls, data: Any, *, time: str | None = None, periodic: bool = True) -> Field:
+    def from_xarray(
+        cls,
+        data: Any,
+        *,
+        time: str | None = None,
+        periodic: bool = True,
+        discrete: bool = False,
+    ) -> Field:
         """Take a field from xarray: dimensions with one-letter names are the axes.
 
         Parameters
@@ -91,6 +98,8 @@ class Field:
             Name of the time's dimension; by default ``time`` or ``t``.
         periodic : bool, default=True
             Whether the axes close on themselves.
+        discrete : bool, default=False
+            Whether the points are sites on a ring, with nothing between them.
 
         Raises
         ------
@@ -114,7 +123,8 @@ class Field:
                 raise DataError(f"Field: dimension {name!r} needs coordinates.")
         grid = Grid(
             tuple(
-                Axis(str(d), data[d].to_numpy(), periodic, data[d].attrs.get("units")) for d in axes
+                Axis(str(d), data[d].to_numpy(), periodic, data[d].attrs.get("units"), discrete)
+                for d in axes
             )
         )
         values = [

@@ -201,6 +201,8 @@ def latex_name(name: str) -> str:
     --------
     >>> latex_name("theta"), latex_name("x0"), latex_name("T_in"), latex_name("heart_rate")
     ('\\theta', 'x_{0}', 'T_{\\mathrm{in}}', '\\mathrm{heart\\_rate}')
+    >>> latex_name("X_km1")
+    'X_{k-1}'
     """
     return _subscripted(*_name_parts(name))
 
@@ -215,8 +217,16 @@ def _name_parts(name: str) -> tuple[str, list[str]]:
     if tail and symbol is None:  # heart_rate is one word, x_1 is a letter with an index
         return rf"\mathrm{{{_escaped(name)}}}", []
     below = [digits] if digits else []
-    below += [_symbol(part) or rf"\mathrm{{{part}}}" for part in tail.split("_")[1:]]
+    below += [
+        _neighbour(part) or _symbol(part) or rf"\mathrm{{{part}}}" for part in tail.split("_")[1:]
+    ]
     return symbol or rf"\mathrm{{{head}}}", below
+
+
+def _neighbour(part: str) -> str | None:
+    """Return ``k-1`` for km1, a neighbour on a ring of sites; None for anything else."""
+    found = re.fullmatch(r"([a-zA-Z])([pm])([1-9]\d*)", part)
+    return None if found is None else f"{found[1]}{'+' if found[2] == 'p' else '-'}{found[3]}"
 
 
 def _partial(jets: dict[str, tuple[str, str]], name: str) -> str:

@@ -120,3 +120,32 @@ def test_a_field_may_have_ends(folder, capsys):
     )
     assert main(["error", "ends.nc", "--solver", "frozen:step", "--open"]) == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("u_xx")
+
+
+RING = """
+import numpy as np
+
+def step(x, t, dt):
+    return x - dt * x
+"""
+
+
+def test_sites_of_a_ring_share_one_law(tmp_path, monkeypatch, capsys):
+    """Every site follows the one before; the solver only knows that it decays."""
+    (tmp_path / "ring_solver.py").write_text(RING)
+    t = 0.05 * np.arange(3)
+    k = np.arange(8)
+    rate = 0.5 * np.exp(-2j * np.pi / 8 * k) - 1.0  # of the waves of the ring
+    start = np.fft.fft(np.random.default_rng(0).standard_normal((20, 8)))
+    x = np.fft.ifft(start[:, None] * np.exp(rate * t[:, None])).real
+    times = (np.arange(20)[:, None] + t).ravel()
+    dataset = xarray.Dataset(
+        {"X": (("time", "k"), x.reshape(-1, 8))}, {"time": times, "k": k.astype(float)}
+    )
+    dataset.to_netcdf(tmp_path / "ring.nc", engine="h5netcdf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = ["error", "ring.nc", "--solver", "ring_solver:step", "--sites"]
+    assert main([*asked, "--library", "X, X_km1, X_kp1, X**2", "--out", "o"]) == 0
+    assert "0.5" in capsys.readouterr().out
+    assert "X_{k-1}" in (tmp_path / "o" / "equations.tex").read_text()

@@ -26,9 +26,9 @@ SETTINGS = tuple(
     setting
     for system in ("Lorenz-63", "Lorenz-96")
     for setting in (
-        Setting(f"{system}, 1 %, 500 bursts at 0.02", 0.01, 500, 0.02, system=system),
+        Setting(f"{system}, 1 %, 500 bursts at 0.02", 0.01, 500, 0.02, system=system, seeds=5),
         Setting(f"{system}, 5 %, series of 400 at 0.05", 0.05, 400, 0.05, series=True,
-                system=system),
+                system=system, seeds=5),
     )
 )  # fmt: skip
 _FINE, _SITES = 0.01, 10
