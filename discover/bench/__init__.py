@@ -15,7 +15,8 @@ NAMES = (
 )  # fmt: skip
 #: Those that take hours, and are asked for by name only.
 LONG = (
-    "baselines", "chaos", "control", "fishery", "joint", "lengths", "medida", "regression",
+    "baselines", "chaos", "control", "errors", "fishery",
+    "joint", "lengths", "medida", "regression",
     "sparse", "twins",
 )  # fmt: skip
 
