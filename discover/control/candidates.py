@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations_with_replacement
 
 from discover.control.coordinates import Coordinates
 from discover.control.transitions import Transitions
@@ -10,9 +11,10 @@ from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.libraries.parse import parse_expression
 from discover.libraries.termtable import TermTable, TermTableBuilder
 
-__all__ = ["BumpLibrary", "ProductLibrary", "automatic_library"]
+__all__ = ["BumpLibrary", "ProductLibrary", "candidate_libraries"]
 
 _MOST_TERMS = 150
+_MOST_LEVELS = 5  # of a discrete action, that powers of it tell apart
 _WAVES = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (3, 0), (2, 1))  # s^2 = 1 - c^2 is left out
 
 
@@ -75,27 +77,53 @@ class BumpLibrary(FeatureLibrary):
         return ProductLibrary(groups).build(inputs)
 
 
-def automatic_library(coordinates: Coordinates, data: Transitions) -> FeatureLibrary:
-    """Return candidate terms that suit the coordinates.
+def candidate_libraries(coordinates: Coordinates, data: Transitions) -> list[FeatureLibrary]:
+    """Return families of terms that suit the coordinates, the simplest first.
 
     With angles: trigonometric monomials of degree 3, each times 1, the velocities, their
-    squares and the actions, and the positions. Else: monomials of states and actions, of
-    the highest degree up to 3 with at most 150 terms.
+    squares and the actions, and the positions. Else: monomials of the states up to degree 3
+    (2 where there would be more than 150 terms), each times 1 and the actions; monomials of
+    states and actions together; and, where there is one position, waves of it with one to
+    three periods in 2 pi, each times 1, the other states, their squares and the actions.
     """
     names = coordinates.state_names
     angles = [names[i] for i, _, _ in coordinates.circles]
-    actions = list(data.action_names)
+    positions = [names[d.position] for d in coordinates.drifts]
+    rates = [n for n in names if n not in angles and n not in positions]
+    acted = _forces(data)
+    forces = ["1", *rates, *(f"{v}**2" for v in rates), *acted]
     if angles:
         trig = [[_trig(k, m, a) for k, m in _WAVES] for a in angles]
         if len(angles) > 1:
             trig = [[_trig(k, m, a) for k, m in _WAVES[:5]] for a in angles]
-        positions = [names[d.position] for d in coordinates.drifts]
-        rates = [n for n in names if n not in angles and n not in positions]
-        forces = ["1", *rates, *(f"{v}**2" for v in rates), *actions]
-        return ProductLibrary([*trig, forces], [p for p in positions if p not in angles])
-    columns = len(names) + len(actions)
-    degree = 3 if (columns + 1) * (columns + 2) * (columns + 3) / 6 <= _MOST_TERMS else 2
-    return PolynomialLibrary(degree)
+        return [ProductLibrary([*trig, forces], [p for p in positions if p not in angles])]
+    found: list[FeatureLibrary] = [
+        ProductLibrary([_monomials(names, _degree(len(names), 1 + len(acted))), ["1", *acted]])
+    ]
+    if not any(data.levels):
+        found.append(PolynomialLibrary(_degree(len(names) + len(acted), 1)))
+    if len(positions) == 1:
+        waves = [f"{f}({k}*{positions[0]})" for k in (1, 2, 3) for f in ("cos", "sin")]
+        found.append(ProductLibrary([["1", *waves], forces], positions))
+    return found
+
+
+def _forces(data: Transitions) -> list[str]:
+    """Return the actions, and the powers that tell the levels of discrete ones apart."""
+    texts = list(data.action_names)
+    for name, levels in zip(data.action_names, data.levels or [0] * len(texts), strict=True):
+        texts += [f"{name}**{k}" for k in range(2, min(levels, _MOST_LEVELS))]
+    return texts
+
+
+def _degree(columns: int, factors: int) -> int:
+    cubic = (columns + 1) * (columns + 2) * (columns + 3) // 6
+    return 3 if cubic * factors <= _MOST_TERMS else 2
+
+
+def _monomials(names: Sequence[str], degree: int) -> list[str]:
+    powers = range(1, degree + 1)
+    return ["1", *("*".join(m) for k in powers for m in combinations_with_replacement(names, k))]
 
 
 def _trig(cosines: int, sines: int, angle: str) -> str:

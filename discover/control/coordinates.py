@@ -8,7 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from discover.control.transitions import Transitions
+from discover.control.stops import observed_stops
+from discover.control.transitions import Episode, Transitions
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.typing import FloatArray
 
@@ -18,6 +19,7 @@ _ON_CIRCLE = 0.05  # rms of c^2 + s^2 - 1 up to which a pair is cosine and sine
 _KINEMATIC = 0.99  # share of a position's motion that its velocity must explain
 _MEAN = (0.5, 0.5)  # of the velocities before and after a step
 _CLEAR = 4.0  # standard errors
+_FORCED = 0.02  # share of its steps that anything else may explain
 _WINDOW = 20  # steps over which that is judged: noise of a position averages out
 
 
@@ -104,8 +106,9 @@ def detect_coordinates(data: Transitions) -> Coordinates:
     -----
     A pair of observations on the unit circle is an angle. A state is a position of another
     one if the time integral of that one, over windows of 20 steps, explains 99 % of its
-    motion; whether the velocity before the step, after it, or their mean moves it is
-    decided by the smallest residual, if noise does not hide the difference.
+    motion, and nothing else explains any of it; whether the velocity before the step, after
+    it, or their mean moves it is decided by the smallest residual, if noise does not hide
+    the difference. Steps that ended at a stop tell nothing of that.
     """
     names = tuple(data.observation_names)
     pairs = circle_pairs(data)
@@ -155,11 +158,33 @@ def _drifts(coordinates: Coordinates, data: Transitions) -> list[Drift]:
             if share >= _KINEMATIC:
                 candidates.append((share, q, v))
     found, taken = [], set[int]()
+    paths, actions = _free_paths(paths, blind, coordinates, observed_stops(data))
     for _, q, v in sorted(candidates, reverse=True):
-        if q not in taken and v not in taken:
-            found.append(_best_drift(paths, q, v))
+        if q in taken or v in taken:
+            continue
+        drift = _best_drift(paths, q, v)
+        if _left_over(paths, actions, drift) < _FORCED:
+            found.append(drift)
             taken |= {q, v}
     return sorted(found, key=lambda d: d.position)
+
+
+def _free_paths(
+    paths: list[FloatArray],
+    episodes: list[Episode],
+    coordinates: Coordinates,
+    stops: tuple[FloatArray, FloatArray],
+) -> tuple[list[FloatArray], FloatArray]:
+    """Cut paths at the steps that ended at a stop; the actions of the other steps go along."""
+    low, high = stops
+    plain = [j for _, j in coordinates.plain]
+    found, actions = [], []
+    for path, episode in zip(paths, episodes, strict=True):
+        seen = episode.observations[1:, plain]
+        stopped = ((seen <= low[plain]) | (seen >= high[plain])).any(axis=1)
+        found += np.split(path, np.flatnonzero(stopped) + 1)  # the step between two is left out
+        actions.append(episode.actions[~stopped])
+    return found, np.concatenate(actions)
 
 
 def _windows(
@@ -184,6 +209,23 @@ def _explained(paths: list[FloatArray], q: int, v: int) -> float:
     if not (x @ x > 0 and y @ y > 0):
         return 0.0
     return float((x @ y) ** 2 / (x @ x) / (y @ y)) if x @ y > 0 else 0.0
+
+
+def _left_over(paths: list[FloatArray], actions: FloatArray, drift: Drift) -> float:
+    """Return the share of a position's steps that states and actions explain beyond the drift.
+
+    The velocity alone moves a position: what a force moves as well is none. An oscillator's
+    states follow from each other's integrals too.
+    """
+    before = np.concatenate([p[:-1] for p in paths])
+    after = np.concatenate([p[1:] for p in paths])
+    steps = after[:, drift.position] - before[:, drift.position]
+    v, w = before[:, drift.velocity], after[:, drift.velocity]
+    rest = steps - drift.before * v - drift.after * w
+    known = np.concatenate([np.ones((len(rest), 1)), before, actions], axis=1)
+    known = known / np.maximum(np.sqrt(np.mean(known**2, axis=0)), 1e-300)
+    explained = known @ np.linalg.lstsq(known, rest, rcond=1e-10)[0]
+    return float(np.sqrt((explained @ explained) / (steps @ steps)))
 
 
 def _best_drift(paths: list[FloatArray], q: int, v: int) -> Drift:

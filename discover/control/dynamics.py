@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from discover.control.candidates import automatic_library
+from discover.control.candidates import candidate_libraries
+from discover.control.competition import most_predictive
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
 from discover.control.smoothing import noise_of, smooth_law, stretches
 from discover.control.stops import Stops, detect_stops
@@ -86,7 +87,8 @@ class DynamicsLearner(BaseEstimator):
     ----------
     library : FeatureLibrary, optional
         Candidate terms over the states and actions by name; by default those of
-        :func:`automatic_library`.
+        :func:`candidate_libraries`, of which the family is taken that predicts held-out
+        stretches of time best.
     coordinates : {"auto", "observed"} or Coordinates, default="auto"
         "auto" finds angles and velocities (:func:`detect_coordinates`); "observed" takes
         the observations as they are.
@@ -136,17 +138,17 @@ class DynamicsLearner(BaseEstimator):
             found = observed_coordinates(data.observation_names, data)
         else:
             found = detect_coordinates(data)
-        library = automatic_library(found, data) if self.library is None else clone(self.library)
-        table, velocities = _drifted(library, found, tuple(data.action_names))
         stops = detect_stops(found, data)
         inside = _inside(data, self.bounds) & ~stops.reached(found.states(data.next_states))
         before = found.states(data.states)[inside]
         change = found.increments(before, found.states(data.next_states)[inside])
-        kept = [i for i in range(len(found.state_names)) if i not in velocities]
+        inputs = np.concatenate([before, data.actions[inside]], axis=1)
+        moved = {d.position for d in found.drifts}
+        kept = [i for i in range(len(found.state_names)) if i not in moved]
+        table, velocities = self._table(found, data, inputs, change[:, kept])
         runs = stretches(data, found, inside)
         noise = None if self.noise is None else noise_of(runs, table, found.drifts)
         if noise is None:
-            inputs = np.concatenate([before, data.actions[inside]], axis=1)
             kicks = self._regress(table, inputs, change[:, kept])
         else:
             law = smooth_law(runs, table, found.drifts, noise)
@@ -161,6 +163,20 @@ class DynamicsLearner(BaseEstimator):
         size = np.sqrt(np.mean(change**2, axis=0))
         scale = np.where(size > 0, size, 1.0)
         return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise)
+
+    def _table(
+        self, found: Coordinates, data: Transitions, inputs: FloatArray, targets: FloatArray
+    ) -> tuple[TermTable, dict[int, int]]:
+        """Return the terms to fit, and where the velocities are among them."""
+        if self.library is not None:
+            libraries = [clone(self.library)]
+        else:
+            libraries = candidate_libraries(found, data)
+        built = [_drifted(library, found, tuple(data.action_names)) for library in libraries]
+        if len(built) == 1:
+            return built[0]
+        designs = [table.evaluate(inputs) for table, _ in built]
+        return built[most_predictive(designs, targets, self.threshold)]
 
     def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
         problem = Problem(

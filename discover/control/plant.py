@@ -56,7 +56,9 @@ class Plant:
             )
         self.box = _action_box(self.env.action_space, getattr(world, "actions", None))
         limits = (np.asarray(space.low, np.float64), np.asarray(space.high, np.float64))
-        self.data = Transitions(names, self.box.names, limits=limits)
+        self.data = Transitions(
+            names, self.box.names, limits=limits, levels=self.box.levels.tolist()
+        )
         limit = getattr(self.env.spec, "max_episode_steps", None)
         self.horizon = int(horizon or limit or 1000)
         self.seed, self.resets = seed, 0

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from discover.control.competition import fit_sparse, most_predictive
 from discover.control.outcome import with_end
 from discover.control.reward_families import reward_families
 from discover.control.termination import learn_termination
 from discover.control.transitions import Transitions
-from discover.exceptions import DataWarning
 from discover.libraries import FeatureLibrary
 from discover.libraries.termtable import TermTable
-from discover.regression import STLSQ
 from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray, FloatArray
 
 __all__ = ["RewardLearner"]
-
-_FOLDS = 5
-_EXACT = 1e-6  # relative error from which on two families explain a reward equally well
-_BETTER = 0.9  # of the squared error of an earlier family, that a later one has to undercut
 
 
 class RewardLearner(BaseEstimator):
@@ -69,8 +62,9 @@ class RewardLearner(BaseEstimator):
         going = ~data.terminated if (~data.terminated).any() else np.ones(len(data), dtype=bool)
         tables = self._tables(data)
         designs = [table.evaluate(inputs[:, : table.n_inputs]) for table in tables]
-        k = self._best([theta[going] for theta in designs], rewards[going])
-        fitted = self._fit(designs[k][going], rewards[going])
+        paid = rewards[going, None]
+        k = most_predictive([theta[going] for theta in designs], paid, self.threshold)
+        fitted = fit_sparse(designs[k][going], paid, self.threshold)[0]
         seen = tuple(data.observation_names)
         law = SymbolicModel(
             tables[k], fitted[None], seen, tables[k].inputs[len(seen) :],
@@ -85,32 +79,6 @@ class RewardLearner(BaseEstimator):
         if self.library is None:
             return reward_families(data)
         return [clone(self.library).build((*data.observation_names, *data.action_names))]
-
-    def _fit(self, theta: FloatArray, rewards: FloatArray) -> FloatArray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)
-            found = STLSQ(self.threshold, ridge=1e-9).fit(theta, rewards)
-        return np.asarray(found.coef_).ravel()
-
-    def _best(self, designs: list[FloatArray], rewards: FloatArray) -> int:
-        """Return the family that predicts held-out stretches of time best."""
-        if len(designs) == 1 or len(rewards) < 2 * _FOLDS:
-            return 0
-        floor = (_EXACT * float(rewards.std())) ** 2 + 1e-300
-        best, least = 0, np.inf
-        for k, theta in enumerate(designs):
-            error = max(self._held_out(theta, rewards), floor)
-            if error < _BETTER * least:
-                best, least = k, error
-        return best
-
-    def _held_out(self, theta: FloatArray, rewards: FloatArray) -> float:
-        fold = np.arange(len(rewards)) * _FOLDS // len(rewards)
-        errors = [
-            rewards[fold == k] - theta[fold == k] @ self._fit(theta[fold != k], rewards[fold != k])
-            for k in range(_FOLDS)
-        ]
-        return float(np.mean(np.concatenate(errors) ** 2))
 
 
 def _inputs(data: Transitions) -> FloatArray:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from discover.control.coordinates import Coordinates
 from discover.control.transitions import Transitions
 from discover.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Stops", "detect_stops"]
+if TYPE_CHECKING:
+    from discover.control.coordinates import Coordinates
+
+__all__ = ["Stops", "detect_stops", "observed_stops"]
 
 _STAYS = 2  # steps on one and the same largest value that make it a stop
 
@@ -43,29 +46,40 @@ class Stops:
         return np.asarray(((states <= self.low) | (states >= self.high)).any(axis=1))
 
 
+def observed_stops(data: Transitions) -> tuple[FloatArray, FloatArray]:
+    """Return lowest and highest values at which observations are cut off, infinite for none.
+
+    An extreme value is such a stop if the environment declares it as the limit of the
+    observation, or if the observation stayed on it.
+    """
+    before, after = data.states, data.next_states
+    found = []
+    for k, extreme in enumerate((after.min(axis=0), after.max(axis=0))):
+        stays = ((after == extreme) & (before == extreme)).sum(axis=0) >= _STAYS
+        declared = (
+            np.zeros(len(extreme), bool) if data.limits is None else extreme == data.limits[k]
+        )
+        varies = np.ptp(after, axis=0) > 0
+        found.append(np.where((stays | declared) & varies, extreme, (-np.inf, np.inf)[k]))
+    return found[0], found[1]
+
+
 def detect_stops(coordinates: Coordinates, data: Transitions) -> Stops:
     """Find stops: extremes that were seen again and again, to the last bit.
 
-    An extreme value of a state is a stop if the environment declares it as the limit of
-    that observation, or if the state stayed on it; angles have none. A stop of a position
-    halts its velocity if that was zero whenever the position was there.
+    See :func:`observed_stops`; angles have none. A stop of a position halts its velocity if
+    that was zero whenever the position was there.
     """
-    before, after = coordinates.states(data.states), coordinates.states(data.next_states)
+    after = coordinates.states(data.next_states)
+    low, high = observed_stops(data)
     stops = Stops.none(len(coordinates.state_names))
-    on_circles = {i for pair in coordinates.projected for i in pair}
-
-    def extremes(i: int) -> tuple[tuple[FloatArray, float], tuple[FloatArray, float]]:
-        return (stops.low, after[:, i].min()), (stops.high, after[:, i].max())
-
     velocity = {d.position: d.velocity for d in coordinates.drifts}
+    on_circles = {i for pair in coordinates.projected for i in pair}
     for i, j in coordinates.plain:
-        if i in on_circles or np.ptp(after[:, i]) == 0:
+        if i in on_circles:
             continue
-        for k, (limits, value) in enumerate(extremes(i)):
-            there = after[:, i] == value
-            declared = data.limits is not None and value == data.limits[k][j]
-            if declared or (there & (before[:, i] == value)).sum() >= _STAYS:
-                limits[i] = value
-                if i in velocity and (after[there, velocity[i]] == 0).all():
-                    stops.halted[i] = velocity[i]
+        stops.low[i], stops.high[i] = low[j], high[j]
+        there = (after[:, i] <= low[j]) | (after[:, i] >= high[j])
+        if i in velocity and there.any() and (after[there, velocity[i]] == 0).all():
+            stops.halted[i] = velocity[i]
     return stops

@@ -45,7 +45,7 @@ _AGENTS = {
     "cma": CMAAgent, "gradient": GradientAgent, "mppi": MPPIAgent, "ppo": PPOAgent,
     "sac": SACAgent,
 }  # fmt: skip
-_JUDGED_STARTS = 32
+_JUDGED_STARTS = 128
 _MOST_POLISHES = 3
 _KEPT = 0.1  # relative error up to which a promise is kept
 

@@ -47,12 +47,15 @@ class Transitions:
     episodes : list of Episode
     limits : (ndarray, ndarray), optional
         Lowest and highest observation that the environment declares, (n_observations,) each.
+    levels : sequence of int, default=()
+        Number of values of each action, 0 for continuous ones; by default all are.
     """
 
     observation_names: Sequence[str]
     action_names: Sequence[str]
     episodes: list[Episode] = field(default_factory=list)
     limits: tuple[FloatArray, FloatArray] | None = None
+    levels: Sequence[int] = ()
 
     def __len__(self) -> int:
         return sum(map(len, self.episodes))

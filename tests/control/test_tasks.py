@@ -134,3 +134,27 @@ def test_spread_starts_hit_every_stratum():
     for seed in range(5):
         drawn = np.sort(spread_starts(sample, np.random.default_rng(seed), 8)[:, 0])
         assert np.abs(drawn - (np.arange(8) + 0.5) / 8).max() < 0.2
+
+
+def test_families_of_terms_compete_for_the_law_of_a_position_in_a_valley():
+    plant = Plant("MountainCarContinuous-v0", observation_names=("p", "v"))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        plant.run(lambda seen: np.sign(seen[1]) * rng.uniform(0.2, 1.0, 1), 100)
+    learned = DynamicsLearner().fit(plant.data)
+    (drift,) = learned.coordinates.drifts
+    assert (drift.before, drift.after) == pytest.approx((0.0, 1.0), abs=1e-5)
+    kick = dict(zip(learned.model.term_names, learned.model.coefficients[1], strict=True))
+    assert kick["cos(3*p)"] == pytest.approx(-0.0025, rel=1e-2)
+    assert kick["u"] == pytest.approx(0.0015, rel=1e-2)
+
+
+def test_states_of_an_oscillator_that_a_force_moves_as_well_are_no_positions():
+    rng = np.random.default_rng(0)
+    x, seen, u = np.array([1.0, 0.0]), [], np.repeat(rng.uniform(-1, 1, (100, 1)), 10, axis=0)
+    for (force,) in u:
+        seen.append(x)
+        x = x + 0.1 * np.array([-x[1], x[0] + 0.1 * force]) - 0.01 * x * (x @ x)
+    data = Transitions(("x", "y"), ("u",))
+    data.add(Episode(np.array([*seen, x]), u, np.zeros(len(u))))
+    assert DynamicsLearner().fit(data).coordinates.drifts == ()
