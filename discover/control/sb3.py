@@ -77,11 +77,11 @@ def _adaptor() -> Any:
             self.metadata = batch.metadata
 
         def reset(self) -> Any:
-            seeds = None if self._seeds[0] is None else self._seeds
+            seeds: Any = None if self._seeds[0] is None else self._seeds
             options = self._options[0] or None
             if any((one or None) != options for one in self._options):
                 raise ValueError("to_sb3: options must be the same for all members.")
-            seen, _ = self.batch.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+            seen, _ = self.batch.reset(seed=seeds, options=options)
             self._reset_seeds()
             self._reset_options()
             return seen
