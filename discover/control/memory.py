@@ -46,8 +46,9 @@ class KnownPlant:
 
         Parameters
         ----------
-        seen, after : ndarray of shape (n, n_observations)
+        seen : ndarray of shape (n, n_observations)
         actions : ndarray of shape (n, n_actions)
+        after : ndarray of shape (n, n_observations)
         """
         states = self.surrogate.dynamics.coordinates.states(seen)
         which = np.repeat(_MEDIAN, len(seen))

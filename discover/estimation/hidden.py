@@ -45,10 +45,12 @@ class HiddenStateFit(JointFit):
 
     Parameters
     ----------
-    noise, penalty, n_jobs
+    noise, penalty
         As for :class:`JointFit`.
     noise_memory
         Not used: the noise is white.
+    n_jobs
+        As for :class:`JointFit`.
 
     Attributes
     ----------
