@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from discover.bench.rows import Row
+from discover.bench.worlds import pendulum
 from discover.typing import FloatArray
 
 Policy = Callable[[FloatArray], FloatArray]
@@ -17,11 +18,8 @@ Policy = Callable[[FloatArray], FloatArray]
 __all__ = ["LENGTHS", "Lived", "live", "run"]
 
 LENGTHS = (0.6, 0.8, 1.0, 1.2, 1.4)
-_STEPS, _EXPLORE, _EPISODES = 400, 200, 50
+_STEPS, _EPISODES = 400, 50
 _NAMES = ("cos_th", "sin_th", "th_dot")
-_REWARD = "-(2*arctan(sin_th/(1.000001 + cos_th)))**2 - 0.1*th_dot**2 - 0.001*u**2"
-#: The speed is cut at 8, which no law over the terms explains.
-_BOUNDS = {"th_dot": (-7.99, 7.99)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +52,6 @@ def _pendulum(length: float) -> Any:
     return env
 
 
-def _make(env: Any) -> Any:
-    from discover.control import CMAAgent, DynamicsLearner, SINDyRL
-
-    return SINDyRL(
-        env, CMAAgent(n_starts=4, restarts=3), reward=_REWARD, explore=_EXPLORE,
-        observation_names=_NAMES,
-        dynamics=DynamicsLearner(bounds=_BOUNDS),
-    )  # fmt: skip
-
-
 def _score(policy: Callable[[], Policy], length: float) -> float:
     from discover.control import Plant
 
@@ -83,7 +71,7 @@ def live(seed: int) -> Lived:
     """Learn all lengths in turn, meet them again, and score what is remembered."""
     from discover.control import PlantMemory, act
 
-    memory, spent = PlantMemory(_make), []
+    memory, spent = PlantMemory(pendulum), []
     first = []
     for length in LENGTHS:
         before = memory.steps_
@@ -93,7 +81,7 @@ def live(seed: int) -> Lived:
     again = [memory.learn(_pendulum(length), _STEPS, seed=1000 + seed) for length in LENGTHS]
     alone = []
     for length in LENGTHS:
-        agent = _make(_pendulum(length)).learn(_STEPS, seed=seed)
+        agent = pendulum(_pendulum(length)).learn(_STEPS, seed=seed)
         acting = partial(act, agent.policy_, box=agent.plant_.box)
         alone.append(_score(partial(_same, acting), length))
     return Lived(np.array(alone), after, first == again == list(range(len(LENGTHS))), max(spent))
