@@ -222,10 +222,8 @@ class PlantMemory:
         agent = self.make(env)
         plant = Plant(env, observation_names=agent.observation_names, seed=seed)
         rng = np.random.default_rng([seed, self.steps_])
-        half = 0.5 * (plant.box.high - plant.box.low)
-        middle = 0.5 * (plant.box.high + plant.box.low)
 
         def shaken(seen: FloatArray) -> FloatArray:
-            return np.asarray(middle + half * rng.choice([-1.0, 1.0], len(half)))
+            return plant.box.from_unit(rng.choice([-1.0, 1.0], len(plant.box.names)))
 
         return plant.run(shaken, n_steps, purpose="explore")

@@ -83,7 +83,7 @@ class Planner:
         for _ in range(self.rounds * (5 if self._fresh else 1)):
             self._improve(z)
         self._fresh = False
-        action = self._action(self._plan[0])
+        action = self.surrogate.box.from_unit(self._plan[0])
         self._age += 1
         if self._age == self.hold:
             self._plan = np.concatenate([self._plan[1:], self._plan[-1:]])
@@ -107,16 +107,13 @@ class Planner:
         median = np.full(self.plans, -1)
         total, going = np.zeros(self.plans), np.ones(self.plans)
         for k in range(self.horizon):
-            u = self._action(plans[:, (k + self._age) // self.hold % plans.shape[1]])
+            knot = (k + self._age) // self.hold % plans.shape[1]
+            u = self.surrogate.box.from_unit(plans[:, knot])
             states, _, rewards, ended = self.surrogate.step(states, u, median)
             total += going * rewards
             going = going * ~ended
         self.steps += self.plans * self.horizon
         return np.where(np.isfinite(total), total, -1e9)
-
-    def _action(self, unit: FloatArray) -> FloatArray:
-        box = self.surrogate.box
-        return np.asarray(0.5 * (box.high + box.low) + 0.5 * (box.high - box.low) * unit)
 
 
 @dataclass(frozen=True)

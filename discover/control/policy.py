@@ -47,6 +47,11 @@ class ActionBox:
         rounded = self.low + gap * np.floor((x - self.low) / gap + 0.5)
         return np.asarray(np.where(self.levels > 1, rounded, x))
 
+    def from_unit(self, x: ArrayLike) -> FloatArray:
+        """Return the actions of numbers between -1 (the lowest) and 1 (the highest)."""
+        half = 0.5 * (self.high - self.low)
+        return np.asarray(0.5 * (self.high + self.low) + half * np.asarray(x))
+
     @property
     def saturation(self) -> Saturation:
         """The same limits, as a part of a law; discrete actions are counted from 0."""
