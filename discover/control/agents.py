@@ -12,8 +12,9 @@ from discover.control.starts import StartSampler, spread_starts
 from discover.control.surrogate import Surrogate
 from discover.typing import FloatArray
 
-__all__ = ["Agent", "CMAAgent", "Search", "best_of"]
+__all__ = ["Agent", "CMAAgent", "Search", "best_of", "cautious"]
 
+_VERY_BAD = -1e9  # return of a rollout that left the finite numbers
 _GROWTH = 0.01  # of a score, by which a search that goes on must gain
 
 
@@ -99,6 +100,20 @@ class Agent(Protocol):
         ...
 
 
+def cautious(returns: FloatArray, caution: float = 0.5) -> FloatArray:
+    """Return the mean less some deviations of every candidate's returns, shape (n_candidates,).
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_candidates, ...)
+        Over members and starts; what is not finite counts as very bad.
+    caution : float, default=0.5
+        Deviations taken off.
+    """
+    flat = np.where(np.isfinite(returns), returns, _VERY_BAD).reshape(len(returns), -1)
+    return np.asarray(flat.mean(axis=1) - caution * flat.std(axis=1))
+
+
 def best_of(
     surrogate: Surrogate,
     form: PolicyForm,
@@ -113,9 +128,7 @@ def best_of(
     `steps` is what the search took before; `rng` draws the noise of what policies see.
     """
     run = surrogate.rollouts(form.table, form.coefficients(points), starts, horizon, rng=rng)
-    returns = run.returns.reshape(len(points), -1)
-    returns = np.where(np.isfinite(returns), returns, -1e9)
-    scores = returns.mean(axis=1) - 0.5 * returns.std(axis=1)
+    scores = cautious(run.returns)
     best, taken = int(np.argmax(scores)), steps + int(run.lengths.sum())
     return Search(form.model(points[best]), points[best], float(scores[best]), taken)
 
@@ -233,6 +246,4 @@ class CMAAgent:
         run = surrogate.rollouts(
             form.table, form.coefficients(points), starts, horizon, members=members, rng=rng
         )
-        flat = run.returns.reshape(len(points), -1)
-        flat = np.where(np.isfinite(flat), flat, -1e9)
-        return flat.mean(axis=1) - self.caution * flat.std(axis=1), int(run.lengths.sum())
+        return cautious(run.returns, self.caution), int(run.lengths.sum())

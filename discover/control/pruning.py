@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from discover.control.agents import CMAAgent
+from discover.control.agents import CMAAgent, cautious
 from discover.control.policy import PolicyForm
 from discover.control.sparse import Judge, PolicyPath, SparsePolicy
 from discover.control.starts import StartSampler, spread_starts
@@ -96,8 +96,7 @@ class Tuner:
             form.table, form.coefficients(without), self.judge.starts[:4], self.horizon
         )
         self.steps += int(run.lengths.sum())
-        returns = np.where(np.isfinite(run.returns), run.returns, -1e9).reshape(len(there), -1)
-        return np.asarray(returns.mean(axis=1) - 0.5 * returns.std(axis=1))
+        return cautious(run.returns)
 
     def _alone(self, weights: FloatArray) -> tuple[PolicyForm, FloatArray]:
         support = self.form.support.copy()
