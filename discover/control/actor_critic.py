@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
@@ -58,6 +60,13 @@ class ActorCriticAgent:
     gamma: float = 0.995
     hidden: tuple[int, ...] = (64, 64)
     options: Any = None
+    #: Class of stable-baselines3, its name for critics, the layer that is the closed form, what
+    #: to multiply that by for a policy that is clipped, and other keywords.
+    _method: ClassVar[str]
+    _critic: ClassVar[str]
+    _layer: ClassVar[str]
+    _gains: ClassVar[tuple[float, ...]] = (1.0,)
+    _settings: ClassVar[Mapping[str, Any]]
 
     def search(
         self,
@@ -82,23 +91,20 @@ class ActorCriticAgent:
             surrogate, starts, min(self.episode, horizon), self.mode, self.num_envs, "SameStep"
         )
         model = self._model(to_sb3(_TermsOfPolicy(batch, form)), int(rng.integers(2**31)))
-        layer = self._layer(model)
+        layer = attrgetter(self._layer)(model)
         if warm is not None:
             _write(layer, form, warm)
         model.learn(self.steps)
-        points = np.array([gain * _read(layer, form) for gain in self._gains()])
+        points = np.array([gain * _read(layer, form) for gain in self._gains])
         begins = spread_starts(starts, rng, _JUDGED)
         return best_of(surrogate, form, points, begins, horizon, int(model.num_timesteps), rng)
 
     def _model(self, world: Any, seed: int) -> Any:
-        raise NotImplementedError
-
-    def _layer(self, model: Any) -> Any:
-        """Return the layer that is the closed form."""
-        raise NotImplementedError
-
-    def _gains(self) -> tuple[float, ...]:
-        return (1.0,)
+        networks = {"net_arch": {"pi": [], self._critic: list(self.hidden)}}
+        return getattr(load_sb3(), self._method)(
+            "MlpPolicy", world, learning_rate=self.learning_rate, gamma=self.gamma, seed=seed,
+            device="cpu", policy_kwargs=networks, **{**self._settings, **(self.options or {})},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +123,13 @@ class PPOAgent(ActorCriticAgent):
     steps: int = 400_000
     learning_rate: float = 1e-3
 
-    def _model(self, world: Any, seed: int) -> Any:
-        settings = {"n_steps": 256, "batch_size": 512, "n_epochs": 10, "gae_lambda": 0.95,
-                    "use_sde": True, "sde_sample_freq": 8}  # fmt: skip
-        return load_sb3().PPO(
-            "MlpPolicy", world, learning_rate=self.learning_rate, gamma=self.gamma, seed=seed,
-            device="cpu", policy_kwargs={"net_arch": {"pi": [], "vf": list(self.hidden)}},
-            **(settings | (self.options or {})),
-        )  # fmt: skip
-
-    def _layer(self, model: Any) -> Any:
-        return model.policy.action_net
+    _method: ClassVar[str] = "PPO"
+    _critic: ClassVar[str] = "vf"
+    _layer: ClassVar[str] = "policy.action_net"
+    _settings: ClassVar[Mapping[str, Any]] = {
+        "n_steps": 256, "batch_size": 512, "n_epochs": 10, "gae_lambda": 0.95, "use_sde": True,
+        "sde_sample_freq": 8,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,20 +147,13 @@ class SACAgent(ActorCriticAgent):
     steps: int = 30_000
     learning_rate: float = 1e-3
 
-    def _model(self, world: Any, seed: int) -> Any:
-        settings = {"learning_starts": 1000, "batch_size": 256, "train_freq": 1,
-                    "gradient_steps": 2}  # fmt: skip
-        return load_sb3().SAC(
-            "MlpPolicy", world, learning_rate=self.learning_rate, gamma=self.gamma, seed=seed,
-            device="cpu", policy_kwargs={"net_arch": {"pi": [], "qf": list(self.hidden)}},
-            **(settings | (self.options or {})),
-        )  # fmt: skip
-
-    def _layer(self, model: Any) -> Any:
-        return model.actor.mu
-
-    def _gains(self) -> tuple[float, ...]:
-        return (0.5, 0.7, 0.85, 1.0, 1.5, 3.0)
+    _method: ClassVar[str] = "SAC"
+    _critic: ClassVar[str] = "qf"
+    _layer: ClassVar[str] = "actor.mu"
+    _gains: ClassVar[tuple[float, ...]] = (0.5, 0.7, 0.85, 1.0, 1.5, 3.0)
+    _settings: ClassVar[Mapping[str, Any]] = {
+        "learning_starts": 1000, "batch_size": 256, "train_freq": 1, "gradient_steps": 2,
+    }  # fmt: skip
 
 
 class _TermsOfPolicy(VectorWrapper):
@@ -179,9 +174,7 @@ class _TermsOfPolicy(VectorWrapper):
         return self._terms(seen), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        box = self.form.box
-        u = 0.5 * (box.high + box.low) + 0.5 * (box.high - box.low) * np.asarray(actions)
-        seen, rewards, ended, cut, info = self.env.step(u)
+        seen, rewards, ended, cut, info = self.env.step(self.form.box.from_unit(actions))
         for m in np.flatnonzero(info.get("_final_obs", ())):
             info["final_obs"][m] = self._terms(info["final_obs"][m][None])[0]
         return self._terms(seen), rewards, ended, cut, info
