@@ -15,8 +15,6 @@ from discover.typing import FloatArray, IntArray
 
 __all__ = ["Loops", "follow"]
 
-_EVERYWHERE = (-np.inf, np.inf)
-
 
 @dataclass(frozen=True, eq=False)
 class Loops:
@@ -202,8 +200,7 @@ def follow(
     policy, member, start = np.indices((len(weights), members, len(starts))).reshape(3, -1)
     coefficients = form.coefficients(weights)[policy]
     found, n = surrogate.dynamics.coordinates, len(policy)
-    limits = [(surrogate.bounds or {}).get(name, _EVERYWHERE) for name in found.observation_names]
-    low, high = np.transpose(limits)
+    low, high = surrogate.limits
     states = np.empty((horizon + 1, n, len(found.state_names)))
     actions = np.empty((horizon, n, len(box.names)))
     rewards, going = np.zeros((horizon, n)), np.zeros((horizon, n))

@@ -81,6 +81,14 @@ class Surrogate:
         """Number of members of the ensemble."""
         return len(self.dynamics.members)
 
+    @cached_property
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds of all observations, (n_observations,) each; infinite where there are none."""
+        names = self.dynamics.coordinates.observation_names
+        box = [(self.bounds or {}).get(name, (-np.inf, np.inf)) for name in names]
+        low, high = (np.array([b[k] for b in box], dtype=np.float64) for k in (0, 1))
+        return low, high
+
     def rollouts(
         self,
         table: TermTable,
@@ -246,10 +254,7 @@ class Surrogate:
 
     @cached_property
     def _bounds(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        names = self.dynamics.coordinates.observation_names
-        box = [(self.bounds or {}).get(name, (-np.inf, np.inf)) for name in names]
-        low, high = (np.array([b[k] for b in box], dtype=np.float64) for k in (0, 1))
-        return low, high, np.array(self.reward_range, dtype=np.float64)
+        return *self.limits, np.array(self.reward_range, dtype=np.float64)
 
     @cached_property
     def _caution(self) -> tuple[Any, ...]:
