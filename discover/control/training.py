@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -528,12 +528,13 @@ class SINDyRL:
         lines = [",".join(columns)]
         lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
         write_text(folder / "metrics.csv", "\n".join(lines) + "\n")
-        objects = [json.dumps(asdict(r)) for r in self.rounds_]
-        write_text(folder / "metrics.jsonl", "".join(f"{one}\n" for one in objects))
+        rounds = rounds_as_data(self.rounds_)
+        objects = "".join(f"{json.dumps(one)}\n" for one in rounds)
+        write_text(folder / "metrics.jsonl", objects)
         state = Checkpoint(
             self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
             self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),
-            rounds_as_data(self.rounds_),
+            rounds,
         )  # fmt: skip
         write_checkpoint(state, folder)
         self.dynamics_.save(folder / "model.json")
