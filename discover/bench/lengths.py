@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +11,13 @@ from discover.bench.rows import Row
 from discover.bench.worlds import pendulum
 from discover.typing import FloatArray
 
-Policy = Callable[[FloatArray], FloatArray]
+if TYPE_CHECKING:
+    from discover.control.policy import Policy
 
 __all__ = ["LENGTHS", "Lived", "live", "run"]
 
 LENGTHS = (0.6, 0.8, 1.0, 1.2, 1.4)
 _STEPS, _EPISODES = 400, 50
-_NAMES = ("cos_th", "sin_th", "th_dot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +50,15 @@ def _pendulum(length: float) -> Any:
     return env
 
 
-def _score(policy: Callable[[], Policy], length: float) -> float:
-    from discover.control import Plant
+def _score(policy: Policy, length: float) -> float:
+    from discover.control.training import score_policy
 
-    plant = Plant(_pendulum(length), observation_names=_NAMES, seed=12345)
-    totals = [
-        plant.run(policy(), plant.horizon, purpose="evaluate").rewards.sum()
-        for _ in range(_EPISODES)
-    ]
-    return float(np.mean(totals))
-
-
-def _same(policy: Policy) -> Policy:
-    return policy
+    return float(score_policy(policy, _pendulum(length), _EPISODES, seed=12345).mean())
 
 
 def live(seed: int) -> Lived:
     """Learn all lengths in turn, meet them again, and score what is remembered."""
-    from discover.control import PlantMemory, act
+    from discover.control import PlantMemory
 
     memory, spent = PlantMemory(pendulum), []
     first = []
@@ -77,13 +66,12 @@ def live(seed: int) -> Lived:
         before = memory.steps_
         first.append(memory.learn(_pendulum(length), _STEPS, seed=seed))
         spent.append(memory.steps_ - before)
-    after = np.array([_score(memory.policy, length) for length in LENGTHS])
+    after = np.array([_score(memory.policy(), length) for length in LENGTHS])
     again = [memory.learn(_pendulum(length), _STEPS, seed=1000 + seed) for length in LENGTHS]
     alone = []
     for length in LENGTHS:
         agent = pendulum(_pendulum(length)).learn(_STEPS, seed=seed)
-        acting = partial(act, agent.policy_, box=agent.plant_.box)
-        alone.append(_score(partial(_same, acting), length))
+        alone.append(_score(agent.policy_, length))
     return Lived(np.array(alone), after, first == again == list(range(len(LENGTHS))), max(spent))
 
 

@@ -71,6 +71,8 @@ def _remember(agent: SINDyRL) -> KnownPlant:
 class RecallingPolicy:
     """Act as the known plant asks for that explains this episode best.
 
+    A policy with a memory: observations must come one by one, in order.
+
     Parameters
     ----------
     plants : list of KnownPlant
@@ -97,9 +99,9 @@ class RecallingPolicy:
 
     def __post_init__(self) -> None:
         """Begin an episode."""
-        self.reset()
+        self.restart()
 
-    def reset(self) -> None:
+    def restart(self) -> None:
         """Begin another episode."""
         self.scores = np.zeros(len(self.plants))
         self._before: tuple[FloatArray, FloatArray] | None = None
@@ -109,8 +111,8 @@ class RecallingPolicy:
         """The plant it takes this for; of equals the one met last."""
         return int(len(self.scores) - 1 - np.argmin(self.scores[::-1]))
 
-    def __call__(self, seen: FloatArray) -> FloatArray:
-        """Return the saturated action, shape (n_actions,)."""
+    def rhs(self, seen: FloatArray) -> FloatArray:
+        """Return the saturated action of one observation, shape (n_actions,)."""
         if self._before is not None:
             seen_before, action = self._before
             errors = [p.errors(seen_before[None], action[None], seen[None])[0] for p in self.plants]

@@ -6,6 +6,7 @@ import pytest
 
 from discover import SINDyRL
 from discover.control import CMAAgent, Episode, Plant, PlantMemory
+from discover.control.policy import actor
 
 NAMES = ("cos_th", "sin_th", "th_dot")
 
@@ -44,9 +45,10 @@ def test_a_plant_is_known_again_for_the_price_of_the_probe(memory):
 @pytest.mark.parametrize(("length", "expected"), [(1.0, 0), (1.3, 1)])
 def test_the_policy_finds_out_which_plant_it_acts_on(memory, length, expected):
     policy = memory.policy()
-    Plant(pendulum(length), observation_names=NAMES).run(policy, 12)
+    plant = Plant(pendulum(length), observation_names=NAMES)
+    plant.run(actor(policy, plant.box), 12)
     assert policy.chosen == expected
-    policy.reset()
+    policy.restart()
     assert policy.chosen == 1  # the one met last
 
 
