@@ -25,7 +25,7 @@ from discover.control import (
     to_sb3,
 )
 from discover.control.agents import Search
-from discover.control.policy import act
+from discover.control.policy import actor
 from discover.control.surrogate import Rollouts
 from discover.libraries import PolynomialLibrary
 from discover.libraries.termtable import TermTable
@@ -179,8 +179,7 @@ def _networks(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
     """Explore, fit networks, search in them with CMA-ES, try, and again."""
     rng, plant = np.random.default_rng(seed), Plant(env, seed=seed)
     while plant.steps < 500:
-        held = iter(np.repeat(rng.uniform(-1, 1, 200), rng.integers(5, 21, 200)))
-        plant.run(_following(held), min(250, 500 - plant.steps), bounds=_RAIL)
+        plant.run(_held(rng), min(250, 500 - plant.steps), bounds=_RAIL)
     names = plant.data.observation_names
     outcome = given_outcome(SWINGUP_REWARD, names, plant.box.names)
     form = PolicyForm.over(None, names, plant.data.states, plant.box, [(1, 2)])
@@ -191,7 +190,7 @@ def _networks(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
         search: Search = agent.search(surrogate, form, plant.starts, plant.horizon, rng=rng,
                                       warm=warm)  # fmt: skip
         warm = search.weights
-        episode = plant.run(_acting(search.policy, plant), real_steps - plant.steps, bounds=_RAIL)
+        episode = plant.run(actor(search.policy, plant.box), real_steps - plant.steps, bounds=_RAIL)
         if found is None or episode.rewards.sum() > best:
             best, found = float(episode.rewards.sum()), search.policy
         if best >= 850.0:
@@ -199,12 +198,10 @@ def _networks(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
     return found, plant.steps
 
 
-def _following(actions: Any) -> Callable[[FloatArray], FloatArray]:
+def _held(rng: np.random.Generator) -> Callable[[FloatArray], FloatArray]:
+    """Hold uniform actions for random times, whatever is seen."""
+    actions = iter(np.repeat(rng.uniform(-1, 1, 200), rng.integers(5, 21, 200)))
     return lambda seen: np.array([next(actions)])
-
-
-def _acting(policy: Any, plant: Plant) -> Callable[[FloatArray], FloatArray]:
-    return lambda seen: act(policy, seen, plant.box)
 
 
 # -- no surrogate at all -------------------------------------------------------------
@@ -213,8 +210,7 @@ def _acting(policy: Any, plant: Plant) -> Callable[[FloatArray], FloatArray]:
 def _cma(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
     """Search the same closed form with CMA-ES, every candidate in a real episode."""
     rng, plant = np.random.default_rng(seed), Plant(env, seed=seed)
-    held = iter(np.repeat(rng.uniform(-1, 1, 200), rng.integers(5, 21, 200)))
-    plant.run(_following(held), 500)
+    plant.run(_held(rng), 500)
     form = PolicyForm.over(
         None, plant.data.observation_names, plant.data.states, plant.box, [(1, 2)]
     )
@@ -225,7 +221,7 @@ def _cma(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
         for one in coefficients:
             model = form.model(np.zeros(form.n_weights)).with_coefficients(one)
             fresh = Plant(env, seed=seed + steps[0])
-            episode = fresh.run(_acting(model, fresh), horizon)
+            episode = fresh.run(actor(model, fresh.box), horizon)
             steps[0] += len(episode)
             returns.append(episode.rewards.sum())
         shaped = np.array(returns)[:, None, None]
