@@ -33,9 +33,13 @@ def stream_function(fields: Mapping[str, FloatArray], grid: Grid) -> dict[str, F
         The stream function as ``psi``: an `auxiliary` of
         :class:`~discover.ModelErrorDiscovery`.
     """
+    return {"psi": grid.from_modes(_inverse_laplacian(grid) * grid.to_modes(fields["w"]))}
+
+
+def _inverse_laplacian(grid: Grid) -> FloatArray:
+    """Return the symbol of the inverse Laplacian, 0 for the mean."""
     squared = grid.radius**2
-    inverse = np.divide(-1.0, squared, out=np.zeros_like(squared), where=squared > 0)
-    return {"psi": grid.from_modes(inverse * grid.to_modes(fields["w"]))}
+    return np.divide(-1.0, squared, out=np.zeros_like(squared), where=squared > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +86,17 @@ class VorticityEquation:
             )
 
     @cached_property
-    def _inverse(self) -> FloatArray:
-        """Symbol of the inverse Laplacian."""
-        squared = self.grid.radius**2
-        return np.divide(-1.0, squared, out=np.zeros_like(squared), where=squared > 0)
-
-    @cached_property
     def _flow(self) -> ETDRK4:
-        grid = self.grid
+        grid, inverse = self.grid, _inverse_laplacian(self.grid)
         along_x, along_y = grid.multiplier((1, 0)), grid.multiplier((0, 1))
         resolved = np.ones(grid.radius.shape)
         for k, axis in zip(grid.wavenumbers, grid.axes, strict=True):
             resolved = resolved * (np.abs(k) < 2.0 / 3.0 * np.pi / axis.spacing)
-        linear = -self.viscosity * grid.radius**2 - self.drag - self.beta * along_x * self._inverse
+        linear = -self.viscosity * grid.radius**2 - self.drag - self.beta * along_x * inverse
         forced = 0.0 if self.forcing is None else np.fft.rfftn(self.forcing)
 
         def nonlinear(v: Any, w: FloatArray) -> Any:
-            psi = self._inverse * v
+            psi = inverse * v
             u_east, u_north = (np.fft.irfftn(f, grid.shape, axes=(-2, -1))
                                for f in (-along_y * psi, along_x * psi))  # fmt: skip
             flux = [np.fft.rfftn(u * w, axes=(-2, -1)) for u in (u_east, u_north)]
