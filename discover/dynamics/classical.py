@@ -1,4 +1,4 @@
-"""The classical Runge-Kutta step, for tendencies that take arrays."""
+"""The classical Runge-Kutta step, for tendencies that take arrays; also in a moving frame."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discover.typing import FloatArray
 
-__all__ = ["runge_kutta_step"]
+__all__ = ["lawson_step", "runge_kutta_step"]
 
 
 def runge_kutta_step(
@@ -31,3 +32,33 @@ def runge_kutta_step(
     k3 = rate(x + 0.5 * dt * k2, t + 0.5 * dt)
     k4 = rate(x + dt * k3, t + dt)
     return np.asarray(x + dt / 6.0 * (k1 + 2.0 * (k2 + k3) + k4))
+
+
+def lawson_step(
+    rate: Callable[[Any], NDArray[Any]],
+    half: Callable[[NDArray[Any]], NDArray[Any]],
+    x: NDArray[Any],
+    dt: float,
+) -> NDArray[Any]:
+    """Return states of ``x' = L x + rate(x)`` one step later.
+
+    The classical step in the moving frame of the linear terms (Lawson, SIAM J. Numer. Anal.
+    4 (1967) 372-380), which are exact.
+
+    Parameters
+    ----------
+    rate : callable
+        ``rate(x)``, of the shape of `x`.
+    half : callable
+        Applies ``exp(L dt / 2)``.
+    x : ndarray
+        Real or complex.
+    dt : float
+    """
+    moved, a = half(x), rate(x)
+    ahead = half(a)
+    b = rate(moved + 0.5 * dt * ahead)
+    c = rate(moved + 0.5 * dt * b)
+    d = rate(half(moved + dt * c))
+    inner = half(moved + dt / 6.0 * (ahead + 2.0 * (b + c)))
+    return np.asarray(inner + dt / 6.0 * d)

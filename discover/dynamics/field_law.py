@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import expm
 
+from discover.dynamics.classical import lawson_step
 from discover.dynamics.etdrk4 import advance_modes, etdrk4_weights
 from discover.dynamics.solvers import Solver
 from discover.libraries.termtable import TermTableBuilder
@@ -225,17 +226,11 @@ class FieldLaw:
         return self._to_values(advance_modes(v, self._nonlinear, weights))
 
     def _lawson(self, v: Modes, dt: float) -> FloatArray:
-        (half,) = self._made_once(float(dt))
-        moved = self._linear(half, v)
+        (propagator,) = self._made_once(float(dt))
+        half = partial(self._linear, propagator)
         if self._products is None:
-            return self._to_values(self._linear(half, moved))
-        a = self._nonlinear(v)
-        b = self._nonlinear(moved + 0.5 * dt * self._linear(half, a))
-        c = self._nonlinear(moved + 0.5 * dt * b)
-        end = self._linear(half, moved + dt * c)
-        d = self._nonlinear(end)
-        inner = self._linear(half, moved + dt / 6.0 * (self._linear(half, a) + 2.0 * (b + c)))
-        return self._to_values(inner + dt / 6.0 * d)
+            return self._to_values(half(half(v)))
+        return self._to_values(lawson_step(self._nonlinear, half, v, dt))
 
 
 @dataclass(frozen=True, eq=False)

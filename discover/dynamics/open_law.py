@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
+from discover.dynamics.classical import lawson_step
 from discover.dynamics.field_law import linear_form
 from discover.exceptions import SimulationError
 from discover.observations.grid import Grid
@@ -129,13 +131,6 @@ class OpenFieldLaw:
                 return states
             return np.asarray((states.reshape(len(states), -1) @ E).reshape(states.shape))
 
-        half = moved(v)
         if products is None:
-            return moved(half).reshape(np.shape(x))
-        a = self._rate(products, v)
-        b = self._rate(products, half + 0.5 * dt * moved(a))
-        c = self._rate(products, half + 0.5 * dt * b)
-        end = moved(half + dt * c)
-        d = self._rate(products, end)
-        inner = moved(half + dt / 6.0 * (moved(a) + 2.0 * (b + c)))
-        return (inner + dt / 6.0 * d).reshape(np.shape(x))
+            return moved(moved(v)).reshape(np.shape(x))
+        return lawson_step(partial(self._rate, products), moved, v, dt).reshape(np.shape(x))
