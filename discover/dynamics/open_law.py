@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
@@ -61,7 +61,7 @@ class OpenFieldLaw:
                 f"got {list(self.model.target_names)}."
             )
 
-    @property
+    @cached_property
     def held(self) -> BoolArray:
         """The points at the ends of open axes."""
         out = np.zeros(self.grid.shape, dtype=bool)
@@ -70,8 +70,9 @@ class OpenFieldLaw:
                 np.moveaxis(out, i, 0)[[0, -1]] = True
         return out
 
+    @cached_property
     def _split(self) -> tuple[SymbolicModel | None, SymbolicModel | None]:
-        """Return the law of the linear terms, and that of the others."""
+        """The law of the linear terms, and that of the others."""
         table = self.model.table
         linear = np.array(
             [linear_form(table.expression(slot)) is not None for slot in table.outputs.tolist()],
@@ -83,10 +84,8 @@ class OpenFieldLaw:
         laws = [self.model.with_coefficients(c).pruned() if c.any() else None for c in parts]
         return laws[0], laws[1]
 
-    def _rate(self, model: SymbolicModel | None, states: FloatArray) -> FloatArray:
+    def _rate(self, model: SymbolicModel, states: FloatArray) -> FloatArray:
         """Return the tendency of states (n, *grid, n_components) under a law."""
-        if model is None:
-            return np.zeros_like(states)
         fields: dict[str, FloatArray] = {n: states[..., i] for i, n in enumerate(self.components)}
         if self.auxiliary is not None:
             fields.update(self.auxiliary(fields, self.grid))
@@ -94,16 +93,16 @@ class OpenFieldLaw:
         rate[:, self.held] = 0.0
         return rate
 
-    def _propagator(self, model: SymbolicModel | None, dt: float) -> FloatArray | None:
+    def _propagator(self, dt: float) -> FloatArray | None:
         """Return the exponential of the linear terms over a time."""
-        if model is None:
+        if self._split[0] is None:
             return None
         if dt not in self._kept:
             if len(self._kept) > 8:
                 self._kept.clear()
             shape = (*self.grid.shape, len(self.components))
             size = int(np.prod(shape))
-            L = self._rate(model, np.eye(size).reshape(size, *shape)).reshape(size, size)
+            L = self._rate(self._split[0], np.eye(size).reshape(size, *shape)).reshape(size, size)
             self._kept[dt] = np.asarray(expm(dt * L))
         return self._kept[dt]
 
@@ -123,8 +122,8 @@ class OpenFieldLaw:
 
     def step(self, x: ArrayLike, t: float, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the field one step later."""
-        linear, products = self._split()
-        v, E = self._states(x), self._propagator(linear, 0.5 * float(dt))
+        products = self._split[1]
+        v, E = self._states(x), self._propagator(0.5 * float(dt))
 
         def moved(states: FloatArray) -> FloatArray:
             if E is None:
