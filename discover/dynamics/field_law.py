@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from discover.dynamics.solvers import Solver
 from discover.libraries.termtable import TermTableBuilder
 from discover.observations.grid import Grid
 from discover.observations.jets import Jet, jet_rows
-from discover.problems.field_rows import product_degree
+from discover.problems.field_rows import Auxiliary, product_degree
 from discover.symbolic.model import SymbolicModel
 from discover.typing import FloatArray
 
@@ -96,7 +96,7 @@ class FieldLaw:
     model: SymbolicModel
     grid: Grid
     components: tuple[str, ...]
-    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    auxiliary: Auxiliary | None = None
     reach: float = np.inf
     vectorized: ClassVar[bool] = True  # steps many fields at once
     _kept: dict[float, tuple[Modes, ...]] = field(default_factory=dict, init=False, repr=False)

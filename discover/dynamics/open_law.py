@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import ClassVar
@@ -15,7 +14,7 @@ from discover.dynamics.classical import lawson_step
 from discover.dynamics.field_law import linear_form
 from discover.exceptions import SimulationError
 from discover.observations.grid import Grid
-from discover.observations.jets import jet_rows
+from discover.problems.field_rows import Auxiliary, FieldTerms
 from discover.symbolic.model import SymbolicModel
 from discover.typing import BoolArray, FloatArray
 
@@ -50,7 +49,7 @@ class OpenFieldLaw:
     model: SymbolicModel
     grid: Grid
     components: tuple[str, ...]
-    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    auxiliary: Auxiliary | None = None
     vectorized: ClassVar[bool] = True
     _kept: dict[float, FloatArray] = field(default_factory=dict, init=False, repr=False)
 
@@ -86,10 +85,8 @@ class OpenFieldLaw:
 
     def _rate(self, model: SymbolicModel, states: FloatArray) -> FloatArray:
         """Return the tendency of states (n, *grid, n_components) under a law."""
-        fields: dict[str, FloatArray] = {n: states[..., i] for i, n in enumerate(self.components)}
-        if self.auxiliary is not None:
-            fields.update(self.auxiliary(fields, self.grid))
-        rate = model.rhs(jet_rows(self.grid, fields, model.table.inputs)).reshape(states.shape)
+        terms = FieldTerms(model.table, self.components, self.auxiliary)
+        rate = model.rhs(terms.inputs(self.grid, states)).reshape(states.shape)
         rate[:, self.held] = 0.0
         return rate
 

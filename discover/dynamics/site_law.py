@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from discover.dynamics.classical import runge_kutta_step
 from discover.dynamics.field_law import FieldLaw
 from discover.dynamics.open_law import OpenFieldLaw
 from discover.observations.grid import Grid
-from discover.observations.jets import jet_rows
+from discover.problems.field_rows import Auxiliary, FieldTerms
 from discover.symbolic.model import SymbolicModel
 from discover.typing import FloatArray
 
@@ -49,7 +49,7 @@ class SiteLaw:
     model: SymbolicModel
     grid: Grid
     components: tuple[str, ...]
-    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None
+    auxiliary: Auxiliary | None = None
     vectorized: ClassVar[bool] = True  # steps many states at once
 
     def __post_init__(self) -> None:
@@ -65,11 +65,8 @@ class SiteLaw:
         """Return the time derivative, of the shape of `x`: ``(..., *grid[, n_components])``."""
         states = np.asarray(x, dtype=np.float64)
         whole = states.reshape(-1, *self.grid.shape, len(self.components))
-        fields = {name: whole[..., i] for i, name in enumerate(self.components)}
-        if self.auxiliary is not None:
-            fields.update(self.auxiliary(fields, self.grid))
-        rows = jet_rows(self.grid, fields, self.model.table.inputs)
-        return self.model.rhs(rows).reshape(states.shape)
+        terms = FieldTerms(self.model.table, self.components, self.auxiliary)
+        return self.model.rhs(terms.inputs(self.grid, whole)).reshape(states.shape)
 
     def step(self, x: ArrayLike, t: Any, dt: float, u: ArrayLike | None = None) -> FloatArray:
         """Return the states one step later."""
@@ -84,7 +81,7 @@ def law_on_grid(
     model: SymbolicModel,
     grid: Grid,
     components: tuple[str, ...],
-    auxiliary: Callable[..., Mapping[str, FloatArray]] | None = None,
+    auxiliary: Auxiliary | None = None,
     reach: float = np.inf,
 ) -> GridLaw:
     """Return a direct law of jets as dynamics on a grid of its kind."""
