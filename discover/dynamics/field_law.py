@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from discover.problems.field_rows import Auxiliary, product_degree
 from discover.symbolic.model import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["CorrectedSolver", "FieldLaw", "linear_form"]
+__all__ = ["CorrectedSolver", "FieldLaw", "check_targets", "linear_form"]
 
 Modes = NDArray[np.complex128]
 
@@ -62,6 +62,15 @@ def linear_form(expression: Any) -> dict[str, float] | None:
 
 def _scaled(weights: dict[str, float] | None, factor: float) -> dict[str, float] | None:
     return None if weights is None else {k: factor * w for k, w in weights.items()}
+
+
+def check_targets(owner: str, model: SymbolicModel, components: Sequence[str]) -> None:
+    """Raise ValueError if a law does not have one target per component."""
+    if len(model.target_names) != len(components):
+        raise ValueError(
+            f"{owner}: model must have one target per component {list(components)}; "
+            f"got {list(model.target_names)}."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +115,7 @@ class FieldLaw:
             raise ValueError(
                 "FieldLaw: grid must be periodic along every axis; for a ring of sites use SiteLaw."
             )
-        if len(self.model.target_names) != len(self.components):
-            raise ValueError(
-                f"FieldLaw: model must have one target per component {list(self.components)}; "
-                f"got {list(self.model.target_names)}."
-            )
+        check_targets("FieldLaw", self.model, self.components)
 
     @property
     def _single(self) -> bool:

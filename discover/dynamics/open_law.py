@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from discover.dynamics.classical import lawson_step
-from discover.dynamics.field_law import linear_form
+from discover.dynamics.field_law import check_targets, linear_form
 from discover.exceptions import SimulationError
 from discover.observations.grid import Grid
 from discover.problems.field_rows import Auxiliary, FieldTerms
@@ -54,11 +54,7 @@ class OpenFieldLaw:
     _kept: dict[float, FloatArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.model.target_names) != len(self.components):
-            raise ValueError(
-                f"OpenFieldLaw: model must have one target per component {list(self.components)}; "
-                f"got {list(self.model.target_names)}."
-            )
+        check_targets("OpenFieldLaw", self.model, self.components)
 
     @cached_property
     def held(self) -> BoolArray:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from discover.dynamics.classical import runge_kutta_step
-from discover.dynamics.field_law import FieldLaw
+from discover.dynamics.field_law import FieldLaw, check_targets
 from discover.dynamics.open_law import OpenFieldLaw
 from discover.observations.grid import Grid
 from discover.problems.field_rows import Auxiliary, FieldTerms
@@ -55,11 +55,7 @@ class SiteLaw:
     def __post_init__(self) -> None:
         if not self.grid.is_discrete:
             raise ValueError("SiteLaw: grid must be of sites, Axis.ring; for fields use FieldLaw.")
-        if len(self.model.target_names) != len(self.components):
-            raise ValueError(
-                f"SiteLaw: model must have one target per component {list(self.components)}; "
-                f"got {list(self.model.target_names)}."
-            )
+        check_targets("SiteLaw", self.model, self.components)
 
     def rhs(self, x: ArrayLike, t: float = 0.0, u: ArrayLike | None = None) -> FloatArray:
         """Return the time derivative, of the shape of `x`: ``(..., *grid[, n_components])``."""
