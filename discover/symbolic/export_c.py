@@ -107,13 +107,9 @@ def _saturated(model: SymbolicModel, value: str, target: int) -> list[str]:
     if model.saturation is None:
         return []
     low, high, whole = model.saturation.limits(target)
-    a, b = _signed(low), _signed(high)
+    a, b = _literal(low), _literal(high)
     lines = [f"{value} = {value} < {a} ? {a} : {value} > {b} ? {b} : {value};"]
     return [*lines, f"{value} = floor({value} + 0.5);"] if whole else lines
-
-
-def _signed(value: float) -> str:
-    return ("-" if value < 0 else "") + _literal(abs(value))
 
 
 def _comment(model: SymbolicModel) -> str:
