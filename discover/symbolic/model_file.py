@@ -372,6 +372,12 @@ def _number(value: Any, place: str) -> float:
     raise _error(place, "must be a finite number", value)
 
 
+def _boolean(value: Any, place: str) -> bool:
+    if not isinstance(value, bool):
+        raise _error(place, "must be true or false", value)
+    return value
+
+
 def _one_of(value: Any, place: str, allowed: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise _error(place, f"must be one of {list(allowed)}", value)
@@ -575,8 +581,8 @@ def _saturation(limits: Any) -> Saturation | None:
         for i, pair in enumerate(_list(limits, "saturation"))
     ]
     low, high = ([_number(row[key], f"saturation: {key}") for row in rows] for key in _ENDS)
-    whole = [_one_of(str(row["whole"]), "saturation: whole", ("True", "False")) for row in rows]
-    return Saturation(np.array(low), np.array(high), np.array(whole) == "True")
+    whole = [_boolean(row["whole"], "saturation: whole") for row in rows]
+    return Saturation(np.array(low), np.array(high), np.array(whole))
 
 
 def _covariance(packed: Any, n: int) -> FloatArray | None:

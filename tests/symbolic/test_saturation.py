@@ -81,3 +81,7 @@ def test_what_cannot_be_a_range_is_refused():
     data["saturation"][0]["low"] = "-1"
     with pytest.raises(ModelFileError, match="saturation: low must be a number"):
         SymbolicModel.from_dict(data)
+    data = law().to_dict()
+    data["saturation"][0]["whole"] = "True"
+    with pytest.raises(ModelFileError, match="saturation: whole must be true or false"):
+        SymbolicModel.from_dict(data)
