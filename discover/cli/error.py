@@ -122,13 +122,12 @@ def _misused(what: str) -> typer.BadParameter:
 
 def _read(file: Path, time: str | None, inputs: list[str] | None, kind: dict[str, bool]) -> Any:
     """Read a field from NetCDF; anything else is a table of states and controls."""
-    if file.suffix.lower() not in _FIELDS or inputs:
-        return data.Table([file], time, inputs=inputs).read()
-    import xarray
+    if file.suffix.lower() in _FIELDS and not inputs:
+        import xarray
 
-    from discover.observations.field import Field
+        from discover.observations.field import Field
 
-    with xarray.open_dataset(file) as dataset:
-        if any(len(variable.dims) > 1 for variable in dataset.data_vars.values()):
-            return Field.from_xarray(dataset, time=time, **kind)
-    return data.Table([file], time).read()
+        with xarray.open_dataset(file) as dataset:
+            if any(len(variable.dims) > 1 for variable in dataset.data_vars.values()):
+                return Field.from_xarray(dataset, time=time, **kind)
+    return data.Table([file], time, inputs=inputs).read()
