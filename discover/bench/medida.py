@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from discover.bench.kept import kept_arrays
 from discover.bench.record import table_path
 from discover.bench.rows import Row
 from discover.bench.tables import append_rows, read_rows
@@ -197,17 +197,18 @@ def _run_truth(
 ) -> tuple[FloatArray, FloatArray]:
     setting = Setting("", 0.0, 0, generic=generic, length=length, parameters=parameters)
     name = "_".join(map(str, ["random" if generic else "odd", length, *parameters]))
-    kept = Path(tempfile.gettempdir()) / f"discover_medida_{name}.npz"
-    if kept.exists():
-        with np.load(kept) as data:
-            return data["states"], data["bursts"]
-    grid = Grid((setting.axis,))
+    kept = kept_arrays(f"medida_{name}", lambda: _run_of(setting))
+    return kept["states"], kept["bursts"]
+
+
+def _run_of(setting: Setting) -> dict[str, FloatArray]:
+    grid, length = Grid((setting.axis,)), setting.length
     basis = FourierTests(grid, 0.65 * np.pi * _POINTS / length)  # up to the alias-free third
     terms = FieldTerms(_TABLE, ("u",))
     flow = GalerkinFlow(basis, grid, terms, setting.factors * _TRUTH)
     angle = 2 * np.pi * setting.axis.points / length
     start = -np.cos(angle) * (1 + np.sin(-angle))
-    if generic:
+    if setting.generic:
         rng = np.random.default_rng(1)
         waves = [np.exp(1j * j * angle) for j in range(1, 9)]
         start = sum(rng.standard_normal() * w.real + rng.standard_normal() * w.imag for w in waves)
@@ -221,10 +222,7 @@ def _run_truth(
     third = flow.advance(second, _DT)
     states = basis.expand(grid, first)
     bursts = np.stack([states, basis.expand(grid, second), basis.expand(grid, third)], axis=1)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, states=states, bursts=bursts)
-    Path(file.name).replace(kept)
-    return states, bursts
+    return {"states": states, "bursts": bursts}
 
 
 def observe(setting: Setting, seed: int) -> tuple[Field, dict[str, Any]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.polynomial.polynomial import polyfit, polyval
 
 from discover.bench.errors.results import Setting, noisy
+from discover.bench.kept import kept_arrays
 from discover.bench.medida import Result
 from discover.bench.rows import Row
 from discover.dynamics.classical import runge_kutta_step
@@ -49,10 +48,11 @@ def _truth() -> tuple[FloatArray, FloatArray]:
 
     The records, (n_starts, n_times, n_slow), begin 5 time units after the last state.
     """
-    kept = Path(tempfile.gettempdir()) / "discover_errors_two_scale.npz"
-    if kept.exists():
-        with np.load(kept) as data:
-            return data["states"], data["records"]
+    kept = kept_arrays("errors_two_scale", _run)
+    return kept["states"], kept["records"]
+
+
+def _run() -> dict[str, FloatArray]:
     rng, n = np.random.default_rng(0), _SYSTEM.n_slow
     slow = 5.0 + 3.0 * rng.standard_normal((_MEMBERS, n))
     fast = 0.1 * rng.standard_normal((_MEMBERS, _SYSTEM.n_states - n))
@@ -68,11 +68,7 @@ def _truth() -> tuple[FloatArray, FloatArray]:
     for _ in range(round(_LEAD / _EVERY)):
         runs.append(_advance(runs[-1], _EVERY))
     records = np.swapaxes(np.array(runs)[..., :n], 0, 1)
-    found = np.concatenate(states), records
-    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, states=found[0], records=found[1])
-    Path(file.name).replace(kept)
-    return found
+    return {"states": np.concatenate(states), "records": records}
 
 
 def truncated(x: FloatArray, t: Any, dt: float) -> FloatArray:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discover.bench.errors.results import Setting, noisy, score
+from discover.bench.kept import kept_arrays
 from discover.bench.medida import Result
 from discover.dynamics.vorticity import VorticityEquation, stream_function
 from discover.medida import ModelErrorDiscovery
@@ -58,9 +57,11 @@ def _equation(parameters: dict[str, float]) -> VorticityEquation:
 @cache
 def _truth(other: bool) -> FloatArray:
     """Return fifty bursts of three states, shape (50, 3, n_x, n_y); kept from run to run."""
-    kept = Path(tempfile.gettempdir()) / f"discover_errors_flow_{'other' if other else 'first'}.npy"
-    if kept.exists():
-        return np.asarray(np.load(kept))
+    name = f"errors_flow_{'other' if other else 'first'}"
+    return kept_arrays(name, lambda: {"bursts": _bursts(other)})["bursts"]
+
+
+def _bursts(other: bool) -> FloatArray:
     flow = _equation(_OTHER if other else _EARTH)
     rng = np.random.default_rng(1 if other else 0)
     waves = _GRID.to_modes(rng.standard_normal(_GRID.shape))
@@ -71,11 +72,7 @@ def _truth(other: bool) -> FloatArray:
         if step * _DT >= _SPIN_UP and step % round(_APART / _DT) == 0:
             second = flow.step(w, 0.0, _DT)
             bursts.append([w, second, flow.step(second, 0.0, _DT)])
-    found = np.array(bursts)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
-        np.save(file, found)
-    Path(file.name).replace(kept)
-    return found
+    return np.array(bursts)
 
 
 def measure(setting: Setting, seed: int) -> Iterator[Result]:
