@@ -132,11 +132,11 @@ class InformationSearch:
         S, b = self._T[:n, :n], self._T[:n, n]
         own = b**2 + b[:, None] ** 2 - 2.0 * S * np.outer(b, b)
         left = 1.0 - S**2
-        usable = (left > _DEPENDENT) & self.allowed & self.allowed[:, None]
+        usable = left > _DEPENDENT
         gain = np.where(usable, own / np.where(usable, left, 1.0), -np.inf)
-        support = np.zeros(n, dtype=bool)
-        support[list(np.unravel_index(int(np.argmax(gain)), gain.shape))] = True
-        return support
+        inside = np.zeros(n, dtype=bool)
+        inside[list(np.unravel_index(int(np.argmax(gain)), gain.shape))] = True
+        return self.among_all(inside)
 
     def best(self, penalty: FloatArray, start: BoolArray | None = None) -> BoolArray:
         """Return the best support found, backwards from all terms and from `start`."""

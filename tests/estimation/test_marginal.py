@@ -210,3 +210,12 @@ def test_search_honours_terms_that_must_stay_and_must_not_enter():
     assert found[0]
     assert found[1]
     assert not found[3]
+
+
+def test_the_best_pair_is_one_of_terms_that_may_enter():
+    rng = np.random.default_rng(9)
+    X = rng.normal(size=(50, 5))
+    X[:, 1] = 0.0  # a term that is zero everywhere
+    y = X @ np.array([2.0, 0, 1.0, 0, 5.0])
+    search = InformationSearch(X.T @ X, X.T @ y, np.array([True, True, True, True, False]))
+    np.testing.assert_array_equal(np.flatnonzero(search.best_pair()), [0, 2])
