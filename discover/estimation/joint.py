@@ -269,11 +269,11 @@ class Engine:
 
     # -- one support ---------------------------------------------------------------
 
-    def relax(self, state: JointState, level: float, most: int = _MOST_STEPS) -> JointState:
+    def relax(self, state: JointState, level: float) -> JointState:
         """Gauss-Newton on trajectories and coefficients, with damped steps."""
         runs = self.linearize(state, level)
         cost = sum(run.cost for run in runs)
-        for _ in range(most):
+        for _ in range(_MOST_STEPS):
             moved, trial, new = self._moved(state, runs, cost, level)
             if not new < cost:
                 self.elimination.remember(state, runs)

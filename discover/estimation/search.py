@@ -122,8 +122,8 @@ class InformationSearch:
             What each term must improve the misfit by.
         """
         T, inside = self.swept(support | self.kept)
-        some, every = self.allowed, np.ones(len(inside), dtype=bool)
-        kernel.improve(T, inside, self.kept[some], every, penalty[some], _DEPENDENT, 4 * self.n)
+        some = self.allowed
+        kernel.improve(T, inside, self.kept[some], penalty[some], _DEPENDENT, 4 * self.n)
         return self.among_all(inside)
 
     def best_pair(self) -> BoolArray:

@@ -28,12 +28,12 @@ def sweep(T, k, sign):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def best_addition(T, inside, allowed, penalty, tolerance):
+def best_addition(T, inside, penalty, tolerance):
     """Return the term outside whose entry gains most, net of its penalty, and that gain."""
     m = T.shape[0] - 1
     best, most = -1, -np.inf
     for j in range(m):
-        if not inside[j] and allowed[j] and T[j, j] > tolerance:
+        if not inside[j] and T[j, j] > tolerance:
             gain = T[j, m] * T[j, m] / T[j, j] - penalty[j]
             if gain > most:
                 best, most = j, gain
@@ -69,7 +69,7 @@ def backward_path(T, inside, kept, penalty, removed, losses):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def improve(T, inside, kept, allowed, penalty, tolerance, most_moves):
+def improve(T, inside, kept, penalty, tolerance, most_moves):
     """Add, remove and swap terms while the misfit plus the penalties falls.
 
     `T` is the tableau swept on `inside`; both are changed. Returns the number of moves.
@@ -78,7 +78,7 @@ def improve(T, inside, kept, allowed, penalty, tolerance, most_moves):
     moves = 0
     trial = np.empty_like(T)
     while moves < most_moves:
-        add, gain = best_addition(T, inside, allowed, penalty, tolerance)
+        add, gain = best_addition(T, inside, penalty, tolerance)
         drop, loss = best_removal(T, inside, kept, penalty)
         if add >= 0 and gain > 0.0 and gain >= -loss:
             sweep(T, add, 1.0)
@@ -98,7 +98,7 @@ def improve(T, inside, kept, allowed, penalty, tolerance, most_moves):
             trial[:] = T
             sweep(trial, j, -1.0)
             inside[j] = False
-            add, gain = best_addition(trial, inside, allowed, penalty, tolerance)
+            add, gain = best_addition(trial, inside, penalty, tolerance)
             inside[j] = True
             if add >= 0 and add != j and gain - loss > most:
                 out, into, most = j, add, gain - loss
