@@ -22,10 +22,12 @@ _LAGS = 20  # samples
 _CHANCE = 1e-6  # of a whole law: autocorrelations that large by chance
 
 
-def known_memory(memory: float | Sequence[float] | str, d: int) -> FloatArray | None:
+def known_memory(memory: float | Sequence[float] | str | None, d: int) -> FloatArray | None:
     """Return the correlation times of the noise of `d` states, None where they are sought."""
     if isinstance(memory, str) and memory == "auto":
         return None
+    if memory is None:
+        return np.zeros(d)
     try:
         times = np.broadcast_to(np.asarray(memory, dtype=np.float64), (d,))
     except ValueError:

@@ -153,6 +153,8 @@ class JointFit(BaseEstimator):
         ------
         DataError
             If no run has eight samples, or a state was never measured.
+        ValueError
+            If `noise` or `noise_memory` is not one number, or one per state.
         """
         none = unobserved_states(runs)
         if none:
@@ -162,14 +164,12 @@ class JointFit(BaseEstimator):
             )
         pieces = pieces_of(runs)
         sigma = self._noise(pieces)
+        memory = known_memory(self.noise_memory, len(sigma))
         engine = Engine(pieces, table, sigma, allowed, include_time, self.penalty)
         with engine.progress, ThreadPoolExecutor(max(1, int(self.n_jobs))) as pool:
             if self.n_jobs > 1:
                 engine.elimination.each = pool.map  # the kernels run without Python's lock
-            state = engine.run(engine.start())
-            if self.noise_memory is not None:
-                state = engine.coloured(state, known_memory(self.noise_memory, engine.d))
-            return engine.estimate(state)
+            return engine.estimate(engine.coloured(engine.run(engine.start()), memory))
 
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
         if self.noise is None:
@@ -484,9 +484,11 @@ class Engine:
 
     def coloured(self, state: JointState, memory: FloatArray | None) -> JointState:
         """Where the noise has a memory, known or seen in what a law leaves, fit anew with it."""
+        if self.interrupted or (memory is not None and not memory.any()):
+            return state
         self.memory = memory
         found = self.with_memory(self.with_trust(state), 0.0)
-        if self.interrupted or found.memory is None or not found.memory.any():
+        if found.memory is None or not found.memory.any():
             return state
         try:
             best = self.remembering(found)
