@@ -210,10 +210,14 @@ class Linearized:
     memory: Memory | None = None
 
     @property
+    def new(self) -> FloatArray:
+        """What is new in the misfit: all of it, where the noise has no memory."""
+        return self.misfit if self.memory is None else self.memory.innovations(self.misfit)
+
+    @property
     def cost(self) -> float:
         """Minus twice the log-density, up to a constant."""
-        new = self.misfit if self.memory is None else self.memory.innovations(self.misfit)
-        return float(self.weight @ self.r**2 + (self.precision * new**2).sum())
+        return float(self.weight @ self.r**2 + (self.precision * self.new**2).sum())
 
     @property
     def width(self) -> int:

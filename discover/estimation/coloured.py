@@ -180,6 +180,5 @@ def _lags(series: Sequence[FloatArray]) -> range:
 
 def _innovations(run: Linearized, i: int) -> FloatArray:
     """Return what is new in the measurements of one state, in standard deviations."""
-    new = run.misfit if run.memory is None else run.memory.innovations(run.misfit)
     rows = run.grid.measured[:, i]
-    return np.asarray(new[rows, i] * np.sqrt(run.precision[rows, i]))
+    return np.asarray(run.new[rows, i] * np.sqrt(run.precision[rows, i]))
