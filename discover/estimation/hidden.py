@@ -26,7 +26,7 @@ from discover.estimation.joint import Engine, JointEstimate, JointFit
 from discover.estimation.search import InformationSearch
 from discover.exceptions import DataError, DataWarning, NotIdentifiableError
 from discover.libraries.termtable import TermTable
-from discover.observations import Trajectory
+from discover.observations import Trajectory, unobserved_states
 from discover.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["HiddenStateFit"]
@@ -346,10 +346,10 @@ class _Contest:
 
 def _hidden(pieces: Sequence[Trajectory]) -> tuple[int, ...]:
     """Return the states without measurements."""
-    seen = np.any([np.isfinite(run.states).any(axis=0) for run in pieces], axis=0)
-    if seen.all() or not seen.any():
+    names, none = pieces[0].state_names, unobserved_states(pieces)
+    if not 0 < len(none) < len(names):
         raise DataError(
             "HiddenStateFit: some states must be without any measurement, and some not; got "
-            f"{len(seen) - seen.sum()} without, of {len(seen)}."
+            f"{len(none)} without, of {len(names)}."
         )
-    return tuple(int(i) for i in np.flatnonzero(~seen))
+    return tuple(names.index(name) for name in none)

@@ -174,7 +174,7 @@ class JointFit(BaseEstimator):
     def _noise(self, pieces: Sequence[Trajectory]) -> FloatArray:
         if self.noise is None:
             return measured_noise(pieces)
-        seen = np.any([np.isfinite(run.states).any(axis=0) for run in pieces], axis=0)
+        seen = np.isin(pieces[0].state_names, unobserved_states(pieces), invert=True)
         given = np.asarray(self.noise, dtype=np.float64)
         if given.shape not in ((), (seen.sum(),)) or not (np.isfinite(given) & (given > 0)).all():
             raise ValueError(
