@@ -137,7 +137,8 @@ class Elimination:
         parts = self.marginal(runs, terms_of(support), support)[3]
         values, vectors = np.linalg.eigh(covariance)
         roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-        step, used = np.zeros(len(used_columns(support))), used_columns(support)
+        used = used_columns(support)
+        step = np.zeros(len(used))
         out = [np.zeros_like(run.x) for run in runs]
         for root in roots:
             step[used] = root

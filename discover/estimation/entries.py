@@ -107,6 +107,7 @@ class Entrances:
         taken = [pin.equation for pin in entry.pins]  # such a state supplies all others there
         self.free = [i for i in range(len(allowed)) if i not in hidden and i not in taken]
         self.terms = _Terms(table, _inputs(grids, entry.guess), hidden)
+        self.n_factors = factors_of(table)
 
     def entries(self, lengths: range) -> Iterator[Entry]:
         """Yield entries by products whose numbers of factors are in a range.
@@ -114,11 +115,10 @@ class Entrances:
         Of several hidden states, this holds for the last one; the others have no more factors.
         An entry whose factor is zero everywhere is left out.
         """
-        factors = factors_of(self.table)
         for i in self.free:
             for product in self.terms.linear[self.allowed[i, self.terms.linear]]:
                 last = len(self.hidden) == 1
-                if factors[product] not in (lengths if last else range(lengths.stop)):
+                if self.n_factors[product] not in (lengths if last else range(lengths.stop)):
                     continue
                 with suppress(NotIdentifiableError):
                     entry = self._guessed(Pin(self.hidden[0], i, int(product)))
@@ -133,7 +133,7 @@ class Entrances:
         i, still, g = pin.equation, self.terms.still, self.terms.factors[:, pin.product]
         closed = self.entry.closed.copy()
         closed[i, still] |= _alike(self.terms.without[:, still], g)
-        simple = still[factors_of(self.table)[still] <= 1]
+        simple = still[self.n_factors[still] <= 1]
         beside = simple[(self.allowed & ~closed)[i, simple]]
         slopes = [
             np.gradient(x[:, i], t) for x, t in zip(self.entry.guess, self.times, strict=True)
