@@ -165,6 +165,12 @@ def advance(change, sums, weights, circles, z, u, v, out, start, stop):
     for i in range(n_z):
         for r in range(start, stop):
             z[i, r] += out[i, r]
+    to_circles(circles, z, start, stop)
+
+
+@njit(cache=True, error_model="numpy")
+def to_circles(circles, z, start, stop):
+    """Put points of circles back on them."""
     for k in range(circles.shape[0]):
         c, s = z[circles[k, 0]], z[circles[k, 1]]
         for r in range(start, stop):

@@ -24,6 +24,7 @@ from discover.kernels.rollouts import (
     run_program,
     saturate,
     stop_states,
+    to_circles,
 )
 
 #: Sections of integers: programs, outputs and sums of observations, change and outcome.
@@ -111,17 +112,6 @@ def doubts(indptr, terms, deviations, scale, outputs, v, n, apart, out):
 
 
 @njit(cache=True, error_model="numpy")
-def to_circles(circles, z, n):
-    """Put points of circles back on them."""
-    for k in range(0, circles.shape[0], 2):
-        c, s = z[circles[k]], z[circles[k + 1]]
-        for r in range(n):
-            size = math.sqrt(c[r] * c[r] + s[r] * s[r])
-            c[r] /= size
-            s[r] /= size
-
-
-@njit(cache=True, error_model="numpy")
 def look(see, outputs, n_z, v, n, seen):
     """Write the observations of the states in ``v[:n_z]`` into the first rows of `seen`."""
     run_program(see, n_z, v, 0, n)
@@ -169,7 +159,7 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
     weights = floats(code, numbers, WEIGHTS)
     all_sums, all_terms = integers(code, ALL_SUMS), integers(code, ALL_TERMS)
     deviations = floats(code, numbers, DEVIATIONS).reshape(-1, max(1, all_terms.shape[0]))
-    circles, caution = integers(code, CIRCLES), floats(code, numbers, CAUTION)
+    circles, caution = integers(code, CIRCLES).reshape(-1, 2), floats(code, numbers, CAUTION)
     act_low, act_high = floats(code, numbers, ACT_LOW), floats(code, numbers, ACT_HIGH)
     levels, clip = integers(code, LEVELS), floats(code, numbers, CLIP)
     low, high = floats(code, numbers, LOW), floats(code, numbers, HIGH)
@@ -210,7 +200,7 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
         for i in range(n_z):
             for r in range(k):
                 z[i, r] += change[i, r]
-        to_circles(circles, z, k)
+        to_circles(circles, z, 0, k)
         stop_states((stop_low, stop_high, halted), z, 0, k)
         if deviations.shape[0] > 0:
             doubts(all_sums, all_terms, deviations, scale, move_out, v_move, k, change[0], doubt)
