@@ -21,6 +21,7 @@ from discover.estimation import (
     refine,
     unexplained,
 )
+from discover.estimation.gridding import left_out
 from discover.exceptions import DataError, DataWarning
 from discover.grouped import GroupedFits
 from discover.interop import as_regressor
@@ -132,6 +133,8 @@ class _Sindy(StreamingFits, GroupedFits, BaseEstimator):
         table, allowed = self._table(problem, runs[0].state_names)
         self.regressor_, self.estimate_ = self._identified(runs, problem, table, allowed)
         self.left_out_ = problem.left_out
+        if isinstance(self.estimate_, JointEstimate):  # it takes incomplete samples as they are
+            self.left_out_ = left_out(runs, self.estimate_.smoothed)
         self.control_columns_ = _control_columns(X, self.controls, self.names, t)
         shown = runs[0].n_states - len(hidden_names(self.hidden, self._owner))
         self.n_features_in_ = shown + (runs[0].n_controls if self.controls else 0)

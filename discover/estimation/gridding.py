@@ -10,6 +10,7 @@ import numpy as np
 from discover.estimation.collocation import Grid
 from discover.exceptions import DataError
 from discover.observations import Trajectory
+from discover.problems.base import cut_notes
 from discover.problems.scales import noise_level
 from discover.typing import BoolArray, FloatArray
 
@@ -19,6 +20,7 @@ __all__ = [
     "filled_misfit",
     "grid_of",
     "isolated",
+    "left_out",
     "measured_noise",
     "measured_spread",
     "misfit_of",
@@ -64,6 +66,12 @@ def pieces_of(runs: Sequence[Trajectory]) -> list[Trajectory]:
     if not pieces:
         raise DataError(f"JointFit: needs a run of at least {SHORTEST} samples without a gap.")
     return pieces
+
+
+def left_out(runs: Sequence[Trajectory], pieces: Sequence[Trajectory]) -> tuple[str, ...]:
+    """Say what of runs is in none of their pieces; samples that miss some states are."""
+    short = sum(map(len, runs)) - sum(map(len, pieces))
+    return tuple(cut_notes(len(runs), len(pieces), short, SHORTEST))
 
 
 def grid_of(run: Trajectory, step: float, include_time: bool) -> Grid:

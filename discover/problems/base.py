@@ -197,6 +197,16 @@ def input_names(run: Trajectory, include_time: bool, order: int = 1) -> tuple[st
     return (*run.state_names, *velocities, *run.control_names, *time)
 
 
+def cut_notes(n_runs: int, n_pieces: int, short: int, shortest: int) -> list[str]:
+    """Say into how many stretches runs were cut, and how many samples are in too short ones."""
+    notes = []
+    if n_pieces > n_runs:
+        notes.append(f"cut at gaps: {n_runs} run(s), {n_pieces} stretches")
+    if short:
+        notes.append(f"{short} samples in stretches of fewer than {shortest} were left out")
+    return notes
+
+
 def usable_segments(
     runs: Sequence[Trajectory], shortest: int, owner: str, max_gap: float | None = None
 ) -> tuple[list[Trajectory], tuple[str, ...]]:
@@ -213,11 +223,8 @@ def usable_segments(
     missing = sum(int((~run.complete).sum()) for run in runs)
     if missing:
         notes.append(f"{missing} incomplete samples (NaN) were left out")
-    if len(pieces) > len(runs):
-        notes.append(f"cut at gaps: {len(runs)} run(s), {len(pieces)} stretches")
     short = sum(len(piece) for piece in pieces) - sum(len(piece) for piece in kept)
-    if short:
-        notes.append(f"{short} samples in stretches of fewer than {shortest} were left out")
+    notes += cut_notes(len(runs), len(pieces), short, shortest)
     if not kept:
         raise DataError(
             f"{owner}: needs a stretch of at least {shortest} complete samples without a gap; the "

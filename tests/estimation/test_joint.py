@@ -79,6 +79,13 @@ def test_missing_and_irregular_samples_are_used_as_they_are(clean):
     np.testing.assert_array_equal(found.estimate_.support, TRUE != 0)
     assert len(found.smoothed_[0]) == 800
     assert np.isfinite(found.smoothed_[0].states).all()
+    assert not found.left_out_
+
+
+def test_stretches_too_short_for_the_joint_fit_are_left_out_and_said(clean):
+    rows = np.r_[:900, 950:955]  # five samples behind a gap
+    found = SINDy(method="joint").fit(noisy(clean, 0.02, 3)[rows], TIMES[rows])
+    assert found.left_out_ == ("5 samples in stretches of fewer than 8 were left out",)
 
 
 def test_a_regressor_beside_the_joint_fit_is_refused(clean):
