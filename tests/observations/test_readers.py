@@ -402,3 +402,10 @@ def test_another_encoding_is_read_with_a_note_or_as_told(tmp_path):
     assert wide.state_names == ("Höhe",)
     with pytest.raises(DataError, match="there is no encoding called 'klingon'"):
         read_runs(path, encoding="klingon")
+
+
+def test_a_matlab_file_without_numbers_is_refused_by_its_own_name(tmp_path):
+    path = tmp_path / "words.mat"
+    scipy.io.savemat(path, {"cells": np.array(["a", 2], dtype=object)})
+    with pytest.raises(DataError, match=r"words\.mat.*no arrays of numbers"):
+        read_runs(path, dt=0.1)

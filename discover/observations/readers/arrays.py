@@ -138,12 +138,13 @@ def open_npy(path: Path) -> ArraySource:
 
 def open_npz(path: Path) -> ArraySource:
     """Open NumPy's zip of arrays; nothing is unpickled."""
-    return ArraySource(path, guarded(path, "a NumPy archive", lambda: _npz(path)))
+    return ArraySource(path, guarded(path, "a NumPy archive", lambda: _npz(path, path)))
 
 
-def _npz(path: Path) -> dict[str, NDArray[Any]]:
+def _npz(archived: Path, path: Path) -> dict[str, NDArray[Any]]:
+    """Read an archive; `path` is the file that messages name."""
     arrays = {}
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(archived) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         if not members:
             names = archive.namelist()
@@ -204,7 +205,7 @@ def _mat(path: Path) -> dict[str, NDArray[Any]]:
         if done.returncode:
             lines = done.stderr.strip().splitlines() if done.returncode == 1 else []
             raise ValueError(lines[-1] if lines else "the reader crashed; the file is damaged")
-        return _npz(target)
+        return _npz(target, path)
 
 
 def convert_mat() -> None:
@@ -219,7 +220,10 @@ def convert_mat() -> None:
     for name, value in content.items():
         if not name.startswith("__"):
             _flatten(name, value, arrays, _DEEPEST)
-    np.savez(target, **{k: v for k, v in arrays.items() if not v.dtype.hasobject})  # type: ignore[arg-type]
+    plain: dict[str, Any] = {k: v for k, v in arrays.items() if not v.dtype.hasobject}
+    if not plain:
+        raise ValueError("it holds no arrays of numbers")
+    np.savez(target, **plain)
 
 
 def _flatten(name: str, value: Any, arrays: dict[str, NDArray[Any]], depth: int) -> None:
