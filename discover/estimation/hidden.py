@@ -116,9 +116,14 @@ class HiddenStateFit(JointFit):
         )
         left = float(np.max(best.engine.noise_left(best.state)))
         if left > _EXPLAINED or not contest.fits(best):
+            size = np.sqrt(best.state.cost / best.engine.n_measured)
+            much = (
+                f"{left:.2g} times their noise" if left > _EXPLAINED
+                else f"misfits {size:.2g} times as large as their noise allows"
+            )  # fmt: skip
             warnings.warn(
-                f"HiddenStateFit: no law was found that explains the data; this one leaves "
-                f"{left:.2g} times their noise. Offer other terms, or measure another state.",
+                f"HiddenStateFit: no law was found that explains the data; this one leaves {much}. "
+                f"Offer other terms, or measure another state.",
                 DataWarning,
                 stacklevel=4,
             )
