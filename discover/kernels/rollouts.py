@@ -329,9 +329,7 @@ def rollouts(
         upcoming, n = upcoming + 1, n + 1
     look(observe, z, v_see, seen, 0, n)
     while n > 0:
-        for j in range(n_o):
-            for r in range(n):
-                v_act[j, r] = seen[j, r]
+        copy_rows(seen, 0, n, 0, v_act)
         if blur.shape[0] > 0:
             for r in range(n):
                 row = (jobs[job[r], 2] + age[r]) % blur.shape[0]
@@ -340,6 +338,8 @@ def rollouts(
         run_program(policy[0], n_o, v_act, 0, n)
         sum_terms(policy_sums[0], policy_sums[1], policy[2], W, v_act, 0, n, u)
         saturate(low, high, levels, u, 0, n)
+        if blur.shape[0] > 0:  # the policy sees noise, the reward does not
+            copy_rows(seen, 0, n, 0, v_act)
         advance(change, change_sums, M, circles, z, u, v_move, moved, 0, n)
         stop_states(stops, z, 0, n)
         if deviations.shape[0] > 0:

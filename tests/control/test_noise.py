@@ -13,6 +13,7 @@ from discover.control import (
     act,
     given_outcome,
 )
+from discover.libraries import SymbolicLibrary
 from discover_envs.wrappers import NoisyObservation
 
 NAMES = ("cos_th", "sin_th", "th_dot")
@@ -100,3 +101,14 @@ def test_policies_of_a_compiled_closed_loop_see_noise_and_rewards_do_not(noisy):
             seen = np.array([np.cos(z[0]), np.sin(z[0]), z[1]])
             total += outcome.rhs(seen, u=u)[0]
         assert run.returns[c, m, s] == pytest.approx(total, rel=1e-7)
+
+
+def test_rewards_of_the_observation_before_the_step_do_not_see_the_noise(noisy):
+    plant, learned = noisy
+    outcome = given_outcome("cos_th_before - 0.1*th_dot_before**2", NAMES, plant.box.names)
+    surrogate = Surrogate(learned, outcome, plant.box)
+    blind = PolicyForm.over(SymbolicLibrary(["1"]), NAMES, plant.data.states, plant.box)
+    pushes, starts = blind.coefficients(np.array([[0.3], [-1.0]])), plant.data.states[:4]
+    clean = surrogate.rollouts(blind.table, pushes, starts, 60)
+    blurred = surrogate.rollouts(blind.table, pushes, starts, 60, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(blurred.returns, clean.returns)
