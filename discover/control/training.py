@@ -61,7 +61,8 @@ class Round:
     surrogate_score : float
         Of the search.
     promised : float
-        Return that the members predict for the real episode, from its start, on average.
+        Return that the members predict for the steps of the real episode, from its start, on
+        average.
     real_return : float
     complete : bool
         Whether the episode ran to its end.
@@ -546,7 +547,9 @@ class SINDyRL:
 
 def _numbers(turn: Round) -> dict[str, float]:
     """Return what is tracked of a round; its return only if the episode was whole."""
-    values = {"promised": turn.surrogate_score, "terms": float(turn.terms)}
+    values = {
+        "score": turn.surrogate_score, "promised": turn.promised, "terms": float(turn.terms)
+    }  # fmt: skip
     return values | ({"earned": turn.real_return} if turn.complete else {})
 
 

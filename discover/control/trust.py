@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,30 +236,33 @@ class LearningCurve:
     ----------
     real_steps : ndarray of int, shape (n_rounds,)
         Exploration and evaluation included.
+    score : ndarray of shape (n_rounds,)
+        Of the policy in the surrogate, over members and starts.
     promised : ndarray of shape (n_rounds,)
-        Score of the policy in the surrogate.
+        Return that the members predicted, on average, for the steps of the real episode.
+    returned : ndarray of shape (n_rounds,)
+        What these steps paid.
     earned : ndarray of shape (n_rounds,)
-        Real return, of whole episodes only; NaN where one was cut short.
+        The same of whole episodes only; NaN where one was cut short.
     best : ndarray of shape (n_rounds,)
         Largest real return of a whole episode so far.
     """
 
     real_steps: IntArray
+    score: FloatArray
     promised: FloatArray
+    returned: FloatArray
     earned: FloatArray
     best: FloatArray
 
     @property
     def exploited(self) -> FloatArray:
-        """How much more was promised than earned; NaN where an episode was cut short."""
-        return self.promised - self.earned
+        """How much more was promised than paid, for the steps that were taken."""
+        return self.promised - self.returned
 
     def table(self) -> pd.DataFrame:
         """Return a row for every round."""
-        columns = {
-            name: getattr(self, name) for name in ("real_steps", "promised", "earned", "best")
-        }
-        return pd.DataFrame(columns)
+        return pd.DataFrame({one.name: getattr(self, one.name) for one in fields(self)})
 
 
 def learning_curve(agent: SINDyRL | Any) -> LearningCurve:
@@ -272,7 +275,10 @@ def learning_curve(agent: SINDyRL | Any) -> LearningCurve:
     """
     rounds = agent.rounds_
     steps = np.array([one.real_steps for one in rounds], dtype=np.int64)
-    promised = np.array([one.surrogate_score for one in rounds], dtype=np.float64)
-    earned = np.array([one.real_return if one.complete else np.nan for one in rounds])
+    score = np.array([one.surrogate_score for one in rounds], dtype=np.float64)
+    promised = np.array([one.promised for one in rounds], dtype=np.float64)
+    returned = np.array([one.real_return for one in rounds], dtype=np.float64)
+    whole = np.array([one.complete for one in rounds], dtype=bool)
+    earned = np.where(whole, returned, np.nan)
     best = np.fmax.accumulate(earned) if len(earned) else earned
-    return LearningCurve(steps, promised, earned, best)
+    return LearningCurve(steps, score, promised, returned, earned, best)

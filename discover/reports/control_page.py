@@ -89,27 +89,35 @@ def _curve(curve: LearningCurve) -> str:
         "more was promised than earned, the search took advantage of an error of the surrogate."
     )
     rows = "".join(
-        f"<tr><td class=number>{steps}</td><td class=number>{promised:.4g}</td>"
-        f"<td class=number>{'cut short' if np.isnan(earned) else f'{earned:.4g}'}</td>"
-        f"<td class=number>{'' if np.isnan(gap) else f'{gap:.3g}'}</td></tr>"
-        for steps, promised, earned, gap in zip(
-            curve.real_steps, curve.promised, curve.earned, curve.exploited, strict=True
+        f"<tr><td class=number>{steps}</td><td class=number>{score:.4g}</td>"
+        f"<td class=number>{promised:.4g}</td>"
+        f"<td class=number>{returned:.4g}{', cut short' if np.isnan(earned) else ''}</td>"
+        f"<td class=number>{gap:.3g}</td></tr>"
+        for steps, score, promised, returned, earned, gap in zip(
+            curve.real_steps,
+            curve.score,
+            curve.promised,
+            curve.returned,
+            curve.earned,
+            curve.exploited,
+            strict=True,
         )
     )
     head = (
-        '<tr><th class="number">real steps</th><th class="number">promised</th>'
+        '<tr><th class="number">real steps</th><th class="number">score in the surrogate</th>'
+        '<th class="number">promised for the steps taken</th>'
         '<th class="number">earned</th><th class="number">difference</th></tr>'
     )
     chart = ""
     if len(curve.real_steps) > 1:
         chart = line_chart(
             curve.real_steps.astype(float),
-            [Line("base", curve.promised), Line("law", curve.best)],
+            [Line("base", curve.score), Line("law", curve.best)],
             "real steps", "return",
         )  # fmt: skip
         chart = (
             f'<div class="charts">{chart}</div><p class="key"><span class="line base"></span> '
-            'promised by the surrogate <span class="line"></span> best whole real episode</p>'
+            'score in the surrogate <span class="line"></span> best whole real episode</p>'
         )
     body = table(head, rows) if rows else "<p>No policy was tried: the budget was explored.</p>"
     return section("learning", "Promised and earned", chart + body, lead)

@@ -34,7 +34,7 @@ def test_every_round_is_tracked_and_kept_as_lines_of_json(tmp_path):
     agent.learn(400, seed=0, out=tmp_path, track=listener)
     assert [steps for steps, _ in listener.heard] == [one.real_steps for one in agent.rounds_]
     for (_, values), one in zip(listener.heard, agent.rounds_, strict=True):
-        assert values["promised"] == one.surrogate_score
+        assert (values["score"], values["promised"]) == (one.surrogate_score, one.promised)
         assert ("earned" in values) == one.complete
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["real_steps"] for line in lines] == [

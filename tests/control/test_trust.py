@@ -109,6 +109,8 @@ def test_the_page_of_a_run_counts_its_steps_and_keeps_its_laws(tmp_path):
     assert "flatters it" in page
     curve = learning_curve(agent)
     assert curve.real_steps[-1] == 400
+    gaps = [one.promised - one.real_return for one in agent.rounds_]
+    np.testing.assert_array_equal(curve.exploited, gaps)
     assert len((tmp_path / "run" / "learning.csv").read_text().splitlines()) == 1 + len(
         agent.rounds_
     )
