@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from discover.bench import worlds
 from discover.bench.record import table_path
 from discover.bench.rows import Row
-from discover.bench.tables import append_rows, read_rows
+from discover.bench.tables import ResultTable
 
 __all__ = ["TASKS", "Result", "Task", "run"]
 
@@ -154,30 +154,17 @@ def measure_all(
     names: Sequence[str], seeds: Sequence[int], path: Path, report: Callable[[Result], None]
 ) -> list[Result]:
     """Measure what a table does not hold yet, adding row by row."""
-    known = {(r.task, r.seed): r for r in _read(path)}
-    for name in names:
-        for seed in seeds:
-            if (name, seed) not in known:
-                known[name, seed] = found = measure(name, seed)
-                _append(path, found)
-                report(found)
-    return [known[name, seed] for name in names for seed in seeds]
+    return results_table(path).complete(
+        [(name, seed) for name in names for seed in seeds],
+        lambda r: (r.task, r.seed),
+        lambda job: [measure(*job)],
+        report,
+    )
 
 
-_COLUMNS = [f.name for f in fields(Result)]
-
-
-def _append(path: Path, result: Result) -> None:
-    cells = [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(result)]
-    append_rows(path, _COLUMNS, [cells])
-
-
-def _read(path: Path) -> list[Result]:
-    return [
-        Result(r["task"], int(r["seed"]), int(r["real_steps"]), float(r["mean"]),
-               float(r["worst"]), float(r["seconds"]))
-        for r in read_rows(path, _COLUMNS, "bench control")
-    ]  # fmt: skip
+def results_table(path: Path) -> ResultTable[Result]:
+    """Return the table of runs: of these tasks, and of the baselines."""
+    return ResultTable(path, Result, "bench control")
 
 
 def rows(results: Sequence[Result]) -> list[Row]:

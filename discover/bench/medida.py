@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from discover.bench.kept import kept_arrays
 from discover.bench.record import table_path
 from discover.bench.rows import Row
-from discover.bench.tables import append_rows, read_rows
+from discover.bench.tables import ResultTable
 from discover.dynamics.etdrk4 import advance_modes, etdrk4_weights
 from discover.dynamics.field_law import FieldLaw
 from discover.dynamics.galerkin import GalerkinFlow
@@ -29,7 +28,7 @@ from discover.regression import Estimate, RelevanceVectorRegressor
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
-__all__ = ["CASES", "SETTINGS", "Result", "Setting", "append_results", "read_results", "run"]
+__all__ = ["CASES", "SETTINGS", "Result", "Setting", "complete_table", "run"]
 
 _POINTS, _DT = 1024, 0.005
 _RUN = 512  # points of forecasts
@@ -388,49 +387,23 @@ def efficient_error(setting: Setting, cases: list[str], n_draws: int = 500) -> f
     return float(np.median(errors))
 
 
-def results_path() -> Path:
-    """Return where results are kept, so that a run that was stopped is taken up again."""
-    return table_path().with_name("medida.csv")
-
-
-_COLUMNS = [f.name for f in fields(Result)]
-
-
-def read_results(path: Path, owner: str = "bench medida") -> list[Result]:
-    """Read the results that are in a table."""
-    return [
-        Result(r["setting"], int(r["seed"]), r["case"], r["exact"] == "True", float(r["error"]),
-               int(r["covered"]), int(r["terms"]), float(r["seconds"]), float(r["valid"]))
-        for r in read_rows(path, _COLUMNS, owner)
-    ]  # fmt: skip
-
-
-def append_results(path: Path, results: list[Result]) -> None:
-    """Add results to a table."""
-    cells = [
-        [r.setting, r.seed, r.case, r.exact, f"{r.error:.4g}", r.covered, r.terms,
-         f"{r.seconds:.3g}", f"{r.valid:.4g}"]
-        for r in results
-    ]  # fmt: skip
-    append_rows(path, _COLUMNS, cells)
+def complete_table(
+    name: str, jobs: Sequence[tuple[str, int]], measure: Callable[[str, int], Iterable[Result]]
+) -> list[Result]:
+    """Measure the settings and seeds that the table `name` does not hold yet; return them all."""
+    table = ResultTable(table_path().with_name(f"{name}.csv"), Result, f"bench {name}", digits=4)
+    return table.complete(jobs, lambda r: (r.setting, r.seed), lambda job: measure(*job))
 
 
 def run(quick: bool = False) -> list[Row]:
     """Run settings and seeds that are not in the table yet; return the bars."""
     if quick:
-        chosen, seeds, results = SETTINGS[1:3:1], 1, []
-        for setting in chosen:
-            results += list(measure(setting, 0))
+        chosen = SETTINGS[1:3]
+        results = [result for setting in chosen for result in measure(setting, 0)]
         return [row for setting in chosen for row in _rows(setting, results)]
-    path, seeds = results_path(), 10
-    results = read_results(path)
-    for seed in range(seeds):
-        for setting in SETTINGS if seed == 0 else [s for s in SETTINGS if s.noise]:
-            if any(r.setting == setting.name and r.seed == seed for r in results):
-                continue
-            found = list(measure(setting, seed))
-            append_results(path, found)
-            results += found
+    by_name = {setting.name: setting for setting in SETTINGS}
+    jobs = [(s.name, seed) for seed in range(10) for s in SETTINGS if s.noise or seed == 0]
+    results = complete_table("medida", jobs, lambda name, seed: measure(by_name[name], seed))
     return [*(row for setting in SETTINGS for row in _rows(setting, results)), _coverage(results)]
 
 

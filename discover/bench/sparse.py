@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from discover.bench.control import TASKS, environment
 from discover.bench.record import table_path
 from discover.bench.rows import Row
-from discover.bench.tables import append_rows, read_rows
+from discover.bench.tables import ResultTable
 
 __all__ = ["Result", "measure", "measure_all", "rows", "run"]
 
@@ -70,31 +70,8 @@ def measure(seed: int) -> list[Result]:
 
 def measure_all(seeds: Sequence[int], path: Path, report: Callable[[Result], None]) -> list[Result]:
     """Measure the seeds that a table does not hold yet, adding rows seed by seed."""
-    known = _read(path)
-    for seed in seeds:
-        if not any(r.seed == seed for r in known):
-            new = measure(seed)
-            append_rows(path, _COLUMNS, [_cells(r) for r in new])
-            known += new
-            for one in new:
-                report(one)
-    return [r for r in known if r.seed in seeds]
-
-
-_COLUMNS = [f.name for f in fields(Result)]
-
-
-def _cells(result: Result) -> list[object]:
-    return [f"{v:.6g}" if isinstance(v, float) else v for v in astuple(result)]
-
-
-def _read(path: Path) -> list[Result]:
-    return [
-        Result(int(r["seed"]), int(r["real_steps"]), int(r["most"]), int(r["terms"]),
-               float(r["mean"]), float(r["worst"]), float(r["promised"]), float(r["seconds"]),
-               r["policy"])
-        for r in read_rows(path, _COLUMNS, "bench sparse")
-    ]  # fmt: skip
+    table = ResultTable(path, Result, "bench sparse")
+    return table.complete(seeds, lambda r: r.seed, measure, report)
 
 
 def rows(results: Sequence[Result]) -> list[Row]:

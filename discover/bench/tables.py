@@ -4,10 +4,112 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar, get_type_hints
 
-__all__ = ["append_rows", "read_rows"]
+__all__ = ["ResultTable", "append_rows", "read_rows"]
+
+R = TypeVar("R")
+J = TypeVar("J", bound=Hashable)
+
+
+class ResultTable(Generic[R]):
+    """Results measured so far: a benchmark that was interrupted is taken up again from them.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        Dataclass of a result. Its fields are the columns: texts, whole numbers, numbers,
+        truth values, or dataclasses of these.
+    owner : str
+        Of messages.
+    digits : int or None, default=6
+        Of numbers in the file; None for all of them.
+    """
+
+    def __init__(self, path: Path, kind: type[R], owner: str, digits: int | None = 6) -> None:
+        self.path, self.kind, self.owner, self.digits = path, kind, owner, digits
+
+    def read(self) -> list[R]:
+        """Return all results of the file; see :func:`read_rows`."""
+        return [_result(self.kind, row) for row in read_rows(self.path, self._columns, self.owner)]
+
+    def add(self, results: Iterable[R]) -> None:
+        """Add results, in one write."""
+        rows = [[self._text(v) for _, v in _leaves(self.kind, r)] for r in results]
+        append_rows(self.path, self._columns, rows)
+
+    def complete(
+        self,
+        jobs: Iterable[J],
+        job_of: Callable[[R], J],
+        measure: Callable[[J], Iterable[R]],
+        report: Callable[[R], None] = lambda result: None,
+    ) -> list[R]:
+        """Measure the jobs that have no results yet, adding those of each as it is done.
+
+        Parameters
+        ----------
+        jobs : iterable
+        job_of : callable
+            Says to which job a result belongs.
+        measure : callable
+            Takes a job, and returns its results.
+        report : callable, optional
+            Called with every new result.
+
+        Returns
+        -------
+        list
+            The results of all these jobs, old and new, job by job.
+        """
+        known: dict[J, list[R]] = {}
+        for result in self.read():
+            known.setdefault(job_of(result), []).append(result)
+        wanted = list(dict.fromkeys(jobs))
+        for job in wanted:
+            if job not in known:
+                known[job] = list(measure(job))
+                self.add(known[job])
+                for result in known[job]:
+                    report(result)
+        return [result for job in wanted for result in known[job]]
+
+    @property
+    def _columns(self) -> list[str]:
+        return [name for name, _ in _leaves(self.kind)]
+
+    def _text(self, value: object) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        return repr(value) if self.digits is None else f"{value:.{self.digits}g}"
+
+
+def _leaves(kind: Any, result: Any = None) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of the fields, those of dataclasses among them in their place."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        value = getattr(result, field.name, None)
+        if is_dataclass(hints[field.name]):
+            yield from _leaves(hints[field.name], value)
+        else:
+            yield field.name, value
+
+
+def _result(kind: Any, row: dict[str, str]) -> Any:
+    """Return a result from the texts of its row."""
+    hints, values = get_type_hints(kind), {}
+    for field in fields(kind):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            values[field.name] = _result(hint, row)
+        else:
+            text = row[field.name]
+            values[field.name] = text == "True" if hint is bool else hint(text)
+    return kind(**values)
 
 
 def append_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

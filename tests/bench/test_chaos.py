@@ -63,9 +63,9 @@ def test_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
         file.write("Lorenz,0.0,0")  # a row cut short by a kill
     found = chaos.measure_cases(todo, path)
     assert asked == ["SprottB", "Lorenz", "Lorenz", "Rossler"]
-    assert [r.case for r in chaos.read(path)] == todo
+    assert [r.case for r in chaos.kept_results(path).read()] == todo
     assert [r.score.exact for r in found] == [1, 1, 1]
-    assert chaos.measure_cases(todo, path) == chaos.read(path)
+    assert chaos.measure_cases(todo, path) == chaos.kept_results(path).read()
     assert len(asked) == 4
 
 
@@ -76,7 +76,7 @@ def test_failure_of_a_method_is_a_wrong_law_with_a_note(tmp_path, monkeypatch):
     monkeypatch.setattr(chaos, "solve", fails)
     case = Case("SprottB", 0.0, 0, 1, "weak")
     (result,) = chaos.measure_cases([case], tmp_path / "chaos.csv")
-    (kept,) = chaos.read(tmp_path / "chaos.csv")
+    (kept,) = chaos.kept_results(tmp_path / "chaos.csv").read()
     assert kept.score == result.score
     assert (kept.score.exact, kept.score.error) == (0, 1.0)
     assert kept.note == "no, 'never', at all"

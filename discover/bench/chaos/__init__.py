@@ -28,9 +28,8 @@ from discover.bench.chaos.methods import METHODS, solve
 from discover.bench.chaos.results import (
     Result,
     Summary,
-    append,
     figure,
-    read,
+    kept_results,
     summarize,
     summary_table,
 )
@@ -48,14 +47,13 @@ __all__ = [
     "Result",
     "Score",
     "Summary",
-    "append",
     "attempt",
     "cases",
     "figure",
+    "kept_results",
     "measure_cases",
     "named_systems",
     "publish",
-    "read",
     "rows",
     "run",
     "score",
@@ -83,7 +81,8 @@ def attempt(case: Case) -> Result:
         found, note = solve(case.method, system, data, case.noise), ""
     except (ArithmeticError, RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         found, note = Found(np.zeros_like(true_coefficients(system))), f"{error}"[:200]
-    return Result(case, score(system, found), time.perf_counter() - started, note)
+    seconds = round(time.perf_counter() - started, 3)
+    return Result(case, score(system, found), seconds, note)
 
 
 def measure_cases(
@@ -106,19 +105,15 @@ def measure_cases(
     list of Result
         Of all these cases, old and new.
     """
-    known = {result.case: result for result in read(path)}
     wanted = list(todo)
     unknown = [case.method for case in wanted if case.method not in METHODS]
     if unknown:
         raise ValueError(
             f"bench chaos: method must be one of {', '.join(METHODS)}; got {unknown[0]!r}."
         )
-    for case in wanted:
-        if case not in known:
-            known[case] = attempt(case)
-            append(path, known[case])
-            report(known[case])
-    return [known[case] for case in wanted]
+    return kept_results(path).complete(
+        wanted, lambda r: r.case, lambda case: [attempt(case)], report
+    )
 
 
 def table_path(root: Path) -> Path:
@@ -129,7 +124,7 @@ def table_path(root: Path) -> Path:
 def publish(table: Path) -> None:
     """Write summary and figure of the benchmark systems beside a table of results."""
     names = set(named_systems("benchmark"))
-    summaries = summarize(result for result in read(table) if result.case.system in names)
+    summaries = summarize(r for r in kept_results(table).read() if r.case.system in names)
     table.with_name("chaos_summary.md").write_text(summary_table(summaries) + "\n", "utf-8")
     figure(summaries, table.with_suffix(".svg"))
 

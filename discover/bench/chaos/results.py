@@ -1,19 +1,18 @@
-"""Results: a table that survives interruption, its summary and its figure."""
+"""Results: their table, its summary and its figure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from discover.bench.chaos.cases import Case, Score
-from discover.bench.tables import append_rows, read_rows
+from discover.bench.tables import ResultTable
 
-__all__ = ["Result", "Summary", "append", "figure", "read", "summarize", "summary_table"]
+__all__ = ["Result", "Summary", "figure", "kept_results", "summarize", "summary_table"]
 
 
 @dataclass(frozen=True)
@@ -25,36 +24,10 @@ class Result:
     seconds: float
     note: str = ""
 
-    def row(self) -> list[str]:
-        """Return the fields as text; floats keep their bits."""
-        values = (*astuple(self.case), *astuple(self.score), round(self.seconds, 3), self.note)
-        return [repr(v) if isinstance(v, float) else str(v) for v in values]
 
-
-_KEYS = [f.name for f in fields(Case)]
-_COLUMNS = [*_KEYS, *(f.name for f in fields(Score)), "seconds", "note"]
-_INTEGERS = {"seed", "n_runs", "exact", "missing", "extra", "covered", "intervals"}
-_TEXTS = {"system", "method", "note"}
-
-
-def append(path: Path, result: Result) -> None:
-    """Add one row, in one write: an interruption loses the running case only."""
-    append_rows(path, _COLUMNS, [result.row()])
-
-
-def read(path: Path) -> list[Result]:
-    """Read the rows of a table; see :func:`~discover.bench.tables.read_rows`."""
-    return [_result(row) for row in read_rows(path, _COLUMNS, "bench chaos")]
-
-
-def _result(row: dict[str, str]) -> Result:
-    values: dict[str, Any] = {
-        key: text if key in _TEXTS else int(text) if key in _INTEGERS else float(text)
-        for key, text in row.items()
-    }
-    case = Case(**{f.name: values[f.name] for f in fields(Case)})
-    score = Score(**{f.name: values[f.name] for f in fields(Score)})
-    return Result(case, score, values["seconds"], values["note"])
+def kept_results(path: Path) -> ResultTable[Result]:
+    """Return the table of results; numbers keep their bits."""
+    return ResultTable(path, Result, "bench chaos", digits=None)
 
 
 @dataclass(frozen=True)

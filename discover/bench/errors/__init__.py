@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from discover.bench.errors import closure, flow, systems
 from discover.bench.errors.results import Setting
-from discover.bench.medida import Result, append_results, read_results
-from discover.bench.record import table_path
+from discover.bench.medida import Result, complete_table
 from discover.bench.rows import Row
 
 __all__ = ["SETTINGS", "run"]
@@ -22,26 +20,17 @@ _SOURCES = {
 SETTINGS: tuple[Setting, ...] = (*systems.SETTINGS, *closure.SETTINGS, *flow.SETTINGS)
 
 
-def results_path() -> Path:
-    """Return where results are kept, so that a run that was stopped is taken up again."""
-    return table_path().with_name("errors.csv")
-
-
 def run(quick: bool = False) -> list[Row]:
     """Run settings and seeds that are not in the table yet; return the bars."""
     if quick:
         setting = SETTINGS[0]
         return _rows(setting, list(systems.measure(setting, 0)))
-    path = results_path()
-    results = read_results(path, "bench errors")
-    for seed in range(max(setting.seeds for setting in SETTINGS)):
-        for setting in SETTINGS:
-            done = any(r.setting == setting.name and r.seed == seed for r in results)
-            if done or seed >= setting.seeds:
-                continue
-            found = list(_SOURCES[setting.name].measure(setting, seed))
-            append_results(path, found)
-            results += found
+    by_name = {setting.name: setting for setting in SETTINGS}
+    most = max(setting.seeds for setting in SETTINGS)
+    jobs = [(s.name, seed) for seed in range(most) for s in SETTINGS if seed < s.seeds]
+    results = complete_table(
+        "errors", jobs, lambda name, seed: _SOURCES[name].measure(by_name[name], seed)
+    )
     return [row for setting in SETTINGS for row in _rows(setting, results)]
 
 
