@@ -1,31 +1,64 @@
-"""Baselines: the surrogate made of networks runs closed loops as laws do."""
+"""Networks as surrogate: they run closed loops as laws do."""
 
 import numpy as np
 
-from discover.bench.baselines import SWINGUP_REWARD, NeuralSurrogate
-from discover.control import Plant, PolicyForm, given_outcome
+from discover.bench.control import SWINGUP_REWARD
+from discover.bench.networks import NetworkLoop
+from discover.control import DynamicsLearner
+from discover.libraries import PolynomialLibrary
 from discover_envs import make
+
+_RAIL = {"x": (-1.75, 1.75)}
+
+
+def _fitted():
+    """Return a loop that has explored, and networks fitted to what it saw."""
+    linear = DynamicsLearner(PolynomialLibrary(1), coordinates="observed", noise=None)
+    loop = NetworkLoop(
+        make("discover/CartPoleSwingup-v0"), reward=SWINGUP_REWARD, dynamics=linear, bounds=_RAIL
+    )
+    loop._begin(0)
+    loop._explore(300)
+    return loop, loop._fit()
 
 
 def test_networks_run_closed_loops_step_by_step_with_the_reward_of_the_next_state():
-    rng, plant = np.random.default_rng(0), Plant(make("discover/CartPoleSwingup-v0"), seed=0)
-    plant.run(lambda seen: rng.uniform(-1, 1, 1), 300)
-    names = plant.data.observation_names
-    outcome = given_outcome(SWINGUP_REWARD, names, plant.box.names)
-    networks = NeuralSurrogate.fit(plant, outcome, seed=0, n_members=2)
-    form = PolicyForm.over(None, names, plant.data.states, plant.box, [(1, 2)])
+    loop, networks = _fitted()
+    form, data, rng = loop._form, loop.plant_.data, np.random.default_rng(0)
     weights = rng.normal(0, 0.3, (2, form.n_weights))
-    starts = plant.data.states[[0, 100, 200]]
-    run = networks.rollouts(form.table, form.coefficients(weights), starts, 5)
+    starts = data.states[[0, 100, 200]]
+    starts[2, [0, 3]] = 1.749, 1.0  # about to leave
+    horizon = 60
+    run = networks.rollouts(
+        form.table, form.coefficients(weights), starts, horizon, members=2, trace=True
+    )
     assert run.returns.shape == (2, 2, 3)
     for p, m, s in np.ndindex(2, 2, 3):
-        seen, total = starts[s], 0.0
-        for _ in range(5):
-            u = plant.box.saturate(form.model(weights[p]).rhs(seen))
+        seen, rewards, steps = starts[s], np.zeros(horizon), 0
+        while steps < horizon and abs(seen[0]) <= 1.75:
+            u = networks.box.saturate(form.model(weights[p]).rhs(seen))
             y = np.concatenate([seen, u])
-            for layer in networks.members[m][:-1]:
+            for layer in networks.networks[m][:-1]:
                 y = np.tanh(y @ layer[0] + layer[1])
-            seen = seen + y @ networks.members[m][-1][0] + networks.members[m][-1][1]
+            seen = seen + y @ networks.networks[m][-1][0] + networks.networks[m][-1][1]
             seen[1:3] /= np.hypot(*seen[1:3])
-            total += outcome.rhs(seen, u=u)[0]
-        np.testing.assert_allclose(run.returns[p, m, s], total, rtol=1e-9)
+            if abs(seen[0]) <= 1.75:
+                rewards[steps] = networks.outcome.rhs(seen, u=u)[0]
+            steps += 1
+        np.testing.assert_allclose(run.trace[p, m, s], rewards, rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(run.returns[p, m, s], rewards.sum(), rtol=1e-3)
+        assert run.lengths[p, m, s] == steps
+        assert run.ended[p, m, s] == (abs(seen[0]) > 1.75)
+    assert run.ended[:, :, 2].all()
+
+
+def test_networks_predict_held_out_steps():
+    loop, networks = _fitted()
+    data, n = loop.plant_.data, len(loop.plant_.data)
+    loop._explore(n + 200)
+    inputs = np.concatenate([data.states, data.actions], axis=1)[n:]
+    moved = [networks._moved(inputs, np.full(len(inputs), k)) for k in range(networks.n_members)]
+    true = data.next_states[n:]
+    for k in range(networks.n_members):
+        error = np.sqrt(np.mean((moved[k] - true) ** 2, axis=0))
+        assert (error < 0.6 * np.sqrt(np.mean((true - data.states[n:]) ** 2, axis=0))).all(), error
