@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from discover.control import SINDyRL, Surrogate
-from discover.control.surrogate import Rollouts
+from discover.control.surrogate import Rollouts, _dense_sums, _program
 from discover.control.transitions import Transitions
+from discover.kernels.networks import network_rollouts
 from discover.libraries.termtable import TermTable
-from discover.typing import FloatArray, IntArray
+from discover.typing import FloatArray
 
 __all__ = ["NetworkLoop", "NeuralSurrogate"]
 
 _MEMBERS = 5
 _UNITS = (64, 64)
 _DECAY = 1e-2  # of weights; of 1e-4, 1e-2 and 1e-1 the best on held-out steps, by little
-_ITERATIONS = 1000
-_REPACK = 25  # steps after which rollouts that are over are left out
+_ITERATIONS = 500
 
 #: Weights and offsets of the layers, tangents between them.
 Layers = Sequence[tuple[FloatArray, FloatArray]]
@@ -78,58 +79,27 @@ class NeuralSurrogate(Surrogate):
     ) -> Rollouts:
         """Run policies from starts, with every network; see :meth:`Surrogate.rollouts`."""
         shape = (self.n_members if members is None else members, len(coefficients), len(starts))
-        network, candidate, start = np.indices(shape).reshape(3, -1)
-        job = np.arange(len(network))
-        seen, going = np.array(starts, dtype=np.float64)[start], np.ones(len(job), dtype=bool)
-        total, lengths = np.zeros(len(job)), np.zeros(len(job), dtype=np.int64)
-        kept = np.zeros((len(job), horizon if trace else 0))
-        policy, low, high = coefficients[candidate], *self.limits
-        for step in range(horizon):
-            if step % _REPACK == 0:
-                job, seen, policy = job[going], seen[going], policy[going]
-                going = going[going]
-                if not len(job):
-                    break
-            u = self.box.saturate((policy @ table.evaluate(seen)[:, :, None])[:, :, 0])
-            seen = self._moved(np.concatenate([seen, u], axis=1), network[job])
-            lengths[job] += going
-            going &= ((seen >= low) & (seen <= high)).all(axis=1)
-            known = np.concatenate([seen, u], axis=1)
-            rewards = going * (self.outcome.table.evaluate(known) @ self.outcome.coefficients[0])
-            total[job] += rewards
-            if trace:
-                kept[job, step] = rewards
-        ended = lengths < horizon
-        ended[job] |= ~going
-
-        def by_candidate(values: Any) -> Any:
-            return np.swapaxes(values.reshape(*shape, *values.shape[1:]), 0, 1)
-
+        candidate, start = np.indices(shape[1:]).reshape(2, -1)
+        begins = np.ascontiguousarray(np.asarray(starts, dtype=np.float64)[start])
+        returns, lengths = np.zeros((shape[0], len(start))), np.zeros((shape[0], len(start)), int)
+        kept = np.zeros((shape[0], *((len(start), horizon) if trace else (0, 0))))
+        weights = np.ascontiguousarray(coefficients.reshape(len(coefficients), -1))
+        for k in range(shape[0]):
+            network_rollouts(
+                tuple(self.networks[k]), _program(table), _dense_sums(*coefficients.shape[1:]),
+                weights, self._actions, self._circles, *self._outcome, self._bounds, candidate,
+                begins, horizon, returns[k], lengths[k], kept[k],
+            )  # fmt: skip
+        by_candidate = [np.swapaxes(v.reshape(shape), 0, 1) for v in (returns, lengths)]
         return Rollouts(
-            by_candidate(total), by_candidate(lengths), by_candidate(ended),
-            by_candidate(kept) if trace else None,
+            by_candidate[0], np.abs(by_candidate[1]), by_candidate[1] < 0,
+            np.swapaxes(kept.reshape(*shape, horizon), 0, 1) if trace else None,
         )  # fmt: skip
-
-    def _moved(self, inputs: FloatArray, network: IntArray) -> FloatArray:
-        """Take one step; `network` says by row whose it is, in order."""
-        edges = np.searchsorted(network, np.arange(1, self.n_members))
-        parts: list[Any] = np.split(inputs.astype(np.float32), edges)  # half the time
-        change = [_output(*one) for one in zip(self.networks, parts, strict=True)]
-        seen = inputs[:, : -len(self.box.names)] + np.concatenate(change)
-        for c, s in self._circles:
-            seen[:, [c, s]] /= np.hypot(seen[:, c], seen[:, s])[:, None]
-        return seen
-
-
-def _output(layers: Layers, inputs: FloatArray) -> FloatArray:
-    y = inputs
-    for weights, offsets in layers[:-1]:
-        y = np.tanh(y @ weights + offsets)
-    return y @ layers[-1][0] + layers[-1][1]
 
 
 def _fitted(inputs: FloatArray, targets: FloatArray, seed: int) -> Layers:
     """Fit one network, and put the scaling of inputs and targets into its layers."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
     shift, scale = inputs.mean(axis=0), inputs.std(axis=0)
@@ -138,7 +108,9 @@ def _fitted(inputs: FloatArray, targets: FloatArray, seed: int) -> Layers:
         hidden_layer_sizes=_UNITS, activation="tanh", solver="lbfgs", alpha=_DECAY,
         max_iter=_ITERATIONS, random_state=seed,
     )  # fmt: skip
-    net.fit((inputs - shift) / scale, (targets - center) / size)
+    with warnings.catch_warnings():  # more iterations gain little on held-out steps
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        net.fit((inputs - shift) / scale, (targets - center) / size)
     layers = list(zip(net.coefs_, net.intercepts_, strict=True))
     first, last = layers[0], layers[-1]
     layers[0] = (first[0] / scale[:, None], first[1] - (shift / scale) @ first[0])
