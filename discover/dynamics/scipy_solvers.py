@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from discover.dynamics.run import Run
 from discover.kernels import integrators as kernel
 from discover.kernels import terms
 from discover.typing import FloatArray
-
-if TYPE_CHECKING:
-    from discover.dynamics.integrators import Run
 
 __all__ = ["MEMORY", "Follower"]
 

@@ -62,7 +62,7 @@ def test_differentiators_are_accurate(method, grid, tolerance):
 
 
 def test_irregular_savitzky_golay_is_the_regular_one_on_a_regular_grid():
-    from discover.problems.smoothing import _local_polynomials, _uniform_windows
+    from discover.problems.smoothing.polynomials import _local_polynomials, _uniform_windows
 
     t = np.linspace(0, 3, 60)
     x = waves(t)[:, 0] + 0.1 * np.random.default_rng(0).normal(size=60)

@@ -17,7 +17,8 @@ from discover.problems import (
     TotalVariation,
     estimate_noise,
 )
-from discover.problems.smoothing import _Spline, _Trend
+from discover.problems.smoothing.splines import _Spline
+from discover.problems.smoothing.variation import _Trend
 
 ALL = [SavitzkyGolay(), SmoothingSpline(), RauchTungStriebel(), TotalVariation()]
 METHODS = ("likelihood", "differences", "spectrum")
