@@ -12,7 +12,7 @@ import numpy as np
 from discover.interop.pysindy import load_pysindy
 from discover.typing import FloatArray, IntArray
 
-__all__ = ["fit_pysindy", "pysindy_library", "quietly", "weak_rows", "with_coefficients"]
+__all__ = ["drawing", "fit_pysindy", "pysindy_library", "quietly", "weak_rows", "with_coefficients"]
 
 
 @contextmanager
@@ -21,6 +21,17 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Let pysindy draw random numbers from a seed: it knows no generator but NumPy's global one."""
+    state = np.random.get_state()  # noqa: NPY002 - kept, so that nobody else notices
+    np.random.seed(seed)  # noqa: NPY002 - the one pysindy draws from
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002 - put back
 
 
 def pysindy_library(degree: int, X: FloatArray) -> Any:
@@ -85,9 +96,7 @@ def weak_rows(
     """
     pysindy = load_pysindy()
     functions = pysindy.PolynomialLibrary(degree=degree, include_bias=True)
-    state = np.random.get_state()  # noqa: NPY002 - it is the one pysindy draws from
-    np.random.seed(seed)  # noqa: NPY002
-    try:
+    with drawing(seed):
         library = pysindy.WeakPDELibrary(
             function_library=functions,
             spatiotemporal_grid=t,
@@ -95,13 +104,10 @@ def weak_rows(
             H_xt=half_width,
             p=power,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quietly():
             data = pysindy.AxesArray(x, pysindy.utils.comprehend_axes(x))
             library.fit([data])
             Theta = np.array(library.transform([data])[0])
             Y = np.array(library.convert_u_dot_integral(data))
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
     powers = np.array(functions.fit(x).powers_)
     return Theta, Y, powers

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from discover.bench.control import SWINGUP_REWARD
-from discover.bench.peers import quietly, with_coefficients
+from discover.bench.peers import drawing, quietly, with_coefficients
 from discover.bench.rows import Row
 from discover.bench.timing import Timing, compared, take_turns
 from discover.control import (
@@ -84,17 +84,12 @@ def _fitted(data: Transitions) -> Any:
         n_models=_MEMBERS,
     )  # fmt: skip
     model = pysindy.DiscreteSINDy(optimizer=optimizer, feature_library=library)
-    state = np.random.get_state()  # noqa: NPY002 - it is the one pysindy draws from
-    np.random.seed(0)  # noqa: NPY002
-    try:
-        with quietly():
-            model.fit(
-                [e.observations for e in data.episodes], 1,
-                u=[np.concatenate([e.actions, e.actions[-1:]]) for e in data.episodes],
-                feature_names=[*data.observation_names, *data.action_names],
-            )  # fmt: skip
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
+    with drawing(0), quietly():
+        model.fit(
+            [e.observations for e in data.episodes], 1,
+            u=[np.concatenate([e.actions, e.actions[-1:]]) for e in data.episodes],
+            feature_names=[*data.observation_names, *data.action_names],
+        )  # fmt: skip
     return with_coefficients(model, np.median(optimizer.coef_list, axis=0))
 
 

@@ -18,17 +18,9 @@ from discover.estimation import (
 )
 from discover.exceptions import DataWarning
 from discover.libraries.termtable import TermTable
-from discover.observations import (
-    Trajectory,
-    hidden_names,
-    unobserved_states,
-    with_unobserved,
-)
+from discover.observations import Trajectory, hidden_names, unobserved_states, with_unobserved
 from discover.problems import Problem, StrongForm, WeakForm, as_differentiator
-from discover.regression import (
-    Estimate,
-    SparseRegressor,
-)
+from discover.regression import Estimate, SparseRegressor
 from discover.sindy.identification import Identification, Libraries
 from discover.typing import BoolArray
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from discover.problems import Transition
-from discover.regression import (
-    SparseRegressor,
-)
+from discover.regression import SparseRegressor
 from discover.sindy.identification import Identification, Libraries
 from discover.symbolic.model import Kind
 

@@ -12,10 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from discover.estimation import (
-    JointEstimate,
-    refine,
-)
+from discover.estimation import JointEstimate, refine
 from discover.estimation.gridding import left_out
 from discover.exceptions import DataError, DataWarning
 from discover.grouped import GroupedFits
