@@ -37,7 +37,7 @@ class Task:
     env : str
         Its id; policies are scored on fresh episodes of it.
     make : callable
-        ``() -> SINDyRL``.
+        ``(env) -> SINDyRL``, or anything with its ``learn``, ``plant_`` and ``policy_``.
     real_steps : int
     median, enough : float
         Bars: median return over the seeds, and the return that all but `failures` reach.
@@ -98,7 +98,7 @@ def _quadratic(env: Any) -> Any:
 
 
 #: What the best references of ``docs/environments/scores.csv`` earn.
-_WAKE_REFERENCE, _LORENZ_REFERENCE = -120.724, -15.0713
+_WAKE_REFERENCE, _LORENZ_REFERENCE, _FISHERY_REFERENCE = -120.724, -15.0713, 34.2959
 _SWINGUP = "discover/CartPoleSwingup-v0"
 #: What is learned, by name.
 TASKS: dict[str, Task] = {
@@ -114,6 +114,8 @@ TASKS: dict[str, Task] = {
                           1.05 * _WAKE_REFERENCE, episodes=100, referenced=True),
     "Lorenz": Task("discover/LorenzControl-v0", worlds.lorenz, 2000, 1.05 * _LORENZ_REFERENCE,
                    episodes=100, referenced=True),
+    "fishery": Task("discover/FisheryTippingPoint-v0", worlds.Fishery, 500,
+                    0.95 * _FISHERY_REFERENCE, episodes=100, referenced=True),
 }  # fmt: skip
 
 
@@ -154,13 +156,13 @@ def measure(name: str, seed: int) -> Result:
 
 def _score(task: Task, agent: Any, seed: int) -> FloatArray:
     """Return what the frozen policy earns in every episode."""
-    from discover.control import act
+    from discover.control.policy import actor
     from discover.control.training import score_policy
     from discover_envs.scores import score
 
     if task.referenced:
-        policy, box = agent.policy_, agent.plant_.box
-        return score(task.env, lambda seen: act(policy, seen, box), task.episodes, seed=0)
+        acting = actor(agent.policy_, agent.plant_.box)
+        return np.asarray(score(task.env, acting, task.episodes, seed=0))
     begin = 10**6 + (0 if task.fixed else seed)
     return score_policy(agent.policy_, environment(task), task.episodes, seed=begin)
 

@@ -1,10 +1,15 @@
-"""Worlds to learn to control beside the swing-up: costs, goals, falls, chaos, a wake."""
+"""Worlds to learn to control beside the swing-up: costs, goals, falls, chaos, a wake, a stock."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
-__all__ = ["cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
+import numpy as np
+
+from discover.typing import FloatArray
+
+__all__ = ["Fishery", "cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
 
 _SIDE = "8.48528137423857"  # sqrt(beta (rho - 1)), where the Lorenz system is to be held
 
@@ -58,3 +63,61 @@ def wake(env: Any) -> Any:
     from discover.control import CMAAgent, SINDyRL
 
     return SINDyRL(env, CMAAgent(n_starts=4, members=1, restarts=2), target=-120.0)
+
+
+class Fishery:
+    """Fish down to another level in every episode, and plan with what the stock did.
+
+    Given is what a quota takes: ``(1 + u) capacity`` of the stock, which is what is paid.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+        Of one observation, the stock, and one action `u` in [-1, 1].
+    capacity : float, default=8.0
+    """
+
+    def __init__(self, env: Any, capacity: float = 8.0) -> None:
+        self.env = env
+        self.capacity = capacity
+
+    def learn(self, real_steps: int, seed: int = 0) -> Self:
+        """Spend all steps on episodes that leave half or more of the first stock, and plan."""
+        from discover.control import HarvestPlanner, Plant
+
+        self.plant_, rng = Plant(self.env, seed=seed), np.random.default_rng(seed)
+        while self.plant_.steps < real_steps:
+            leave = self._down_to(rng.uniform(0.5, 1.0))
+            self.plant_.run(leave, real_steps - self.plant_.steps, purpose="explore")
+        episodes = self.plant_.data.episodes
+        stocks = [e.observations[:, 0] for e in episodes]
+        harvests = [np.append(e.rewards, 0.0) for e in episodes]
+        start = float(np.median([run[0] for run in stocks]))
+        self.planner_ = HarvestPlanner(start=start, n_steps=self.plant_.horizon)
+        self.planner_.fit(stocks, harvests)
+        self.policy_ = self
+        self.restart()
+        return self
+
+    def _down_to(self, share: float) -> Callable[[FloatArray], FloatArray]:
+        """Return what leaves a share of the first stock, year after year."""
+        level = list[FloatArray]()
+
+        def leave(seen: FloatArray) -> FloatArray:
+            if not level:
+                level.append(share * seen)
+            return self._quota(np.maximum(0.0, seen - level[0]))
+
+        return leave
+
+    def restart(self) -> None:
+        """Begin an episode."""
+        self._year = -1
+
+    def rhs(self, stocks: FloatArray, /) -> FloatArray:
+        """Return the quotas of the next year."""
+        self._year += 1
+        return self._quota(self.planner_.predict(stocks, self._year))
+
+    def _quota(self, harvests: FloatArray) -> FloatArray:
+        return harvests / self.capacity - 1.0

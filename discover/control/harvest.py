@@ -23,6 +23,7 @@ _NAME = "stock"
 _BOUND = 2.0  # a stock that is left alone shrinks above this many times the largest seen
 _ATTEMPTS = 50  # draws per draw that is kept
 _LARGEST_STEP = 20.0  # of the log of a stock
+_NODES = 9  # of the quadrature over good and bad years
 
 
 class HarvestPlanner(BaseEstimator):
@@ -64,6 +65,8 @@ class HarvestPlanner(BaseEstimator):
         Probability that the stock collapses under it.
     levels_, yields_, risks_ : ndarray of shape (n_levels,)
         The same for everything that was compared.
+    escapements_ : ndarray of shape (n_steps,)
+        Stock to leave in each year if nothing counts after the last: then nothing is left.
     policy_ : SymbolicModel
         Kind "direct": the harvest ``max(0, stock - escapement)``.
 
@@ -78,6 +81,11 @@ class HarvestPlanner(BaseEstimator):
     Manage. 6 (1979) 350-363); here the one is taken whose expected sum of harvests is greatest
     over all laws drawn, each of which holds for all the years. The ignorance of C. Boettiger,
     M. Mangel, S. B. Munch, Proc. R. Soc. B 282 (2015) 20141631, is drawn anew every year.
+
+    The escapements of a plan that ends are those of dynamic programming: what a year pays is
+    ``x - s`` for a stock ``x`` of which ``s`` is left, so that one function of ``s`` decides for
+    all stocks (Reed). Every law has its own; the stock that is left is the same for all, as
+    nobody knows which holds.
     """
 
     def __init__(
@@ -137,11 +145,33 @@ class HarvestPlanner(BaseEstimator):
         self.escapement_ = float(self.levels_[best])
         self.yield_, self.risk_ = float(self.yields_[best]), float(self.risks_[best])
         self.policy_ = _direct(SymbolicLibrary(f"max(0, {_NAME} - {self.escapement_!r})"))
+        self.escapements_ = self._schedule(table, laws, noises)
         return self
 
-    def predict(self, stocks: ArrayLike) -> FloatArray:
-        """Return the harvests of stocks, of the same shape."""
-        return np.maximum(0.0, np.asarray(stocks, dtype=np.float64) - self.escapement_)
+    def predict(self, stocks: ArrayLike, year: int | None = None) -> FloatArray:
+        """Return the harvests of stocks, of the same shape.
+
+        Parameters
+        ----------
+        stocks : array-like
+        year : int, optional
+            Of the plan, from 0, if it ends after `n_steps` years; by default it goes on.
+
+        Raises
+        ------
+        ValueError
+            If the plan has no such year.
+        """
+        if year is None:
+            level = self.escapement_
+        elif 0 <= year < self.n_steps:
+            level = float(self.escapements_[year])
+        else:
+            raise ValueError(
+                f"HarvestPlanner: year must be from 0 to {self.n_steps - 1}, the years of the "
+                f"plan (n_steps={self.n_steps}); got {year!r}."
+            )
+        return np.maximum(0.0, np.asarray(stocks, dtype=np.float64) - level)
 
     def _regress(self, table: TermTable, left: FloatArray, growth: FloatArray) -> None:
         if len(left) < table.n_terms + 2:
@@ -199,6 +229,32 @@ class HarvestPlanner(BaseEstimator):
             stock = left * np.exp(np.clip(growth, -_LARGEST_STEP, _LARGEST_STEP))
             stock = np.minimum(stock, 2.0 * _BOUND * largest)
         return total, stock
+
+    def _schedule(self, table: TermTable, laws: FloatArray, noises: FloatArray) -> FloatArray:
+        """Return the stock to leave in every year of a plan that ends, the last year first.
+
+        ``later[l, i]`` is what law `l` pays from a year on beyond the stock itself, if level
+        `i` is all there is.
+        """
+        levels = self.levels_
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        theta = table.evaluate(np.maximum(levels, 1e-9 * levels[-1])[:, None])
+        growth = (laws @ theta.T)[:, :, None] + noises[:, None, None] * nodes
+        after = levels[:, None] * np.exp(np.clip(growth, -_LARGEST_STEP, _LARGEST_STEP))
+        after = np.minimum(after, 2.0 * _BOUND / 1.2 * levels[-1])
+        weights = weights / weights.sum()
+        surplus = after @ weights - levels
+        place = np.minimum(after / (levels[1] - levels[0]), len(levels) - 1.0)
+        low = np.minimum(place.astype(np.int64), len(levels) - 2)
+        share, law = place - low, np.arange(len(laws))[:, None, None]
+        later, chosen = np.zeros_like(surplus), np.zeros(self.n_steps)
+        for year in reversed(range(self.n_steps - 1)):
+            expected = (1.0 - share) * later[law, low] + share * later[law, low + 1]
+            later = surplus + expected @ weights
+            best = int(np.argmax(later.mean(axis=0)))
+            chosen[year] = levels[best]
+            later[:, best:] = later[:, best : best + 1]  # what is above is taken
+        return chosen
 
 
 def _years(stocks: Any, harvests: Any) -> tuple[FloatArray, FloatArray, float]:

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from discover.bench.fishery import GaussianProcessPlan, observe, play
+from discover.bench.worlds import Fishery
 from discover.control import HarvestPlanner
+from discover.control.policy import actor
 from discover.exceptions import DataError, NotIdentifiableError
 from discover.libraries import PolynomialLibrary
-from discover_envs.fishery_references import maximum_sustainable_yield
+from discover_envs import make
+from discover_envs.fishery_references import maximum_sustainable_yield, plan_harvest
+from discover_envs.scores import score
 
 
 def grow(left):
@@ -34,6 +38,16 @@ def test_a_law_known_well_is_harvested_at_its_greatest_surplus(fished):
     left = np.array([[5.5], [7.0]])
     np.testing.assert_allclose(plan.model_.rhs(left), grow(left), rtol=1e-3)
     np.testing.assert_allclose(plan.policy_.rhs(left)[:, 0], plan.predict(left[:, 0]))
+
+
+def test_a_plan_that_ends_is_that_of_dynamic_programming(fished):
+    plan = HarvestPlanner(start=9.0, n_steps=12, n_levels=961, n_draws=20).fit(*fished)
+    best = plan_harvest(12, sigma=0.0).escapements
+    np.testing.assert_allclose(plan.escapements_, best, atol=0.05)
+    np.testing.assert_array_equal(plan.predict([3.0, 9.0], year=11), [3.0, 9.0])  # then it is over
+    assert plan.predict(9.0, year=0) == 9.0 - plan.escapements_[0]
+    with pytest.raises(ValueError, match="year must be from 0 to 11"):
+        plan.predict(9.0, year=12)
 
 
 def test_the_unit_of_the_stock_does_not_matter(fished):
@@ -73,3 +87,11 @@ def test_growth_without_a_limit_is_refused():
 def test_useless_observations_are_refused(stocks, harvests, message):
     with pytest.raises(DataError, match=message):
         HarvestPlanner().fit(stocks, harvests)
+
+
+def test_what_five_hundred_years_of_fishing_teach_earns_what_is_possible():
+    fishery = Fishery(make("discover/FisheryTippingPoint-v0")).learn(500, seed=0)
+    assert fishery.plant_.steps == 500
+    acting = actor(fishery.policy_, fishery.plant_.box)
+    earned = score("FisheryTippingPoint", acting, 100, seed=0).mean()
+    assert earned == pytest.approx(34.3, abs=0.3)  # dynamic programming with the true law: 34.296
