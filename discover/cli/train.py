@@ -10,17 +10,21 @@ import typer
 from discover.cli.app import app, examples, one_thread
 
 if TYPE_CHECKING:
-    from discover.control import Tracker
+    from discover.control import Tracker, Transitions
 
 
 @app.command(
     epilog=examples(
         "discover train discover/CartPoleSwingup-v0 --seed 0 --bounds x=-1.75:1.75 --target 850",
         "discover train Pendulum-v1 --names cos_th,sin_th,th_dot --real-steps 400 --terms 6",
+        "discover train --from log.csv --names x,v --actions u --reward '-x**2 - 0.1*u**2' "
+        "--plausible 0.5",
     )
 )
 def train(
-    env: Annotated[str, typer.Argument(metavar="ENV", help="The id of an environment.")],
+    env: Annotated[
+        str | None, typer.Argument(metavar="ENV", help="The id of an environment.")
+    ] = None,
     method: Annotated[str, typer.Option(help="sindy-rl.")] = "sindy-rl",
     agent: Annotated[
         str, typer.Option(help="What searches the policy: cma, gradient, mppi, ppo or sac.")
@@ -49,6 +53,27 @@ def train(
     terms: Annotated[
         int | None, typer.Option(min=1, help="Also a policy of so many terms at most.")
     ] = None,
+    records: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Learn from recorded steps; none is taken."),
+    ] = None,
+    actions: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Columns of --from that are actions.")
+    ] = None,
+    paid: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of --from: what steps paid.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of --from: what tells runs apart.")
+    ] = None,
+    ended: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of --from: not 0 where the world ended.")
+    ] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Steps of an episode.")] = None,
+    plausible: Annotated[
+        float | None,
+        typer.Option(min=0, help="Disagreement, in steps' size, at which a learned world ends."),
+    ] = None,
 ) -> None:
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
@@ -57,17 +82,27 @@ def train(
 
     if method != "sindy-rl":
         raise typer.BadParameter(f"it must be sindy-rl; got {method!r}.", param_hint="--method")
-    folder = out or Path("runs") / f"{env.split('/')[-1]}-{seed}"
+    if video and env is None:
+        raise typer.BadParameter("a film needs an environment.", param_hint="--video")
+    if env is None and not records:
+        raise typer.BadParameter("give an environment, or records by --from.", param_hint="ENV")
+    name = records[0].stem if env is None and records else str(env).split("/")[-1]
+    folder = out or Path("runs") / f"{name}-{seed}"
     learner = SINDyRL(
         env, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
-        observation_names=names.split(",") if names else None,
+        observation_names=names.split(",") if names else None, horizon=horizon,
+        plausible=plausible,
     )  # fmt: skip
-    tracker = _tracker(track, folder, {"env": env, "agent": agent, "seed": seed})
-    try:
-        found = learner.learn(real_steps, seed, folder, resume, tracker)
-    finally:
-        if tracker is not None:
-            tracker.close()
+    if records:
+        found = learner.fit(_read_records(records, names, actions, paid, run, ended), seed, folder)
+        typer.echo(f"{found.plant_.steps} recorded steps; nothing was tried")
+    else:
+        tracker = _tracker(track, folder, {"env": env, "agent": agent, "seed": seed})
+        try:
+            found = learner.learn(real_steps, seed, folder, resume, tracker)
+        finally:
+            if tracker is not None:
+                tracker.close()
     for turn in found.rounds_:
         whole = "whole episode" if turn.complete else "cut short"
         typer.echo(
@@ -85,12 +120,30 @@ def train(
     if page:
         from discover.reports import report
 
-        typer.echo(f"{report(found, folder / 'report', title=env) / 'report.html'}")
-    if video:
+        typer.echo(f"{report(found, folder / 'report', title=env or name) / 'report.html'}")
+    if video and env is not None:
         from discover.control import film
 
         earned = film(found.policy_, env, folder / "policy.gif", seed=1_000_000 + seed)
         typer.echo(f"{folder / 'policy.gif'}: a fresh episode that earned {earned:.5g}")
+
+
+def _read_records(
+    files: list[Path],
+    names: str | None,
+    actions: str | None,
+    paid: str | None,
+    run: str | None,
+    ended: str | None,
+) -> Transitions:
+    from discover.control import read_transitions
+
+    for text, option in ((names, "--names"), (actions, "--actions")):
+        if not text:
+            raise typer.BadParameter("--from needs the columns.", param_hint=option)
+    return read_transitions(
+        files, str(names).split(","), str(actions).split(","), reward=paid, run=run, ended=ended
+    )
 
 
 def _tracker(name: str | None, folder: Path, config: dict[str, Any]) -> Tracker | None:

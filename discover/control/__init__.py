@@ -15,6 +15,7 @@ from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
 from discover.control.pruning import Pruning
+from discover.control.recorded import RecordedPlant, read_transitions, transitions_of
 from discover.control.reward import RewardLearner
 from discover.control.sb3 import to_sb3
 from discover.control.sparse import PolicyPath, SparsePolicy
@@ -60,6 +61,7 @@ __all__ = [
     "PolicyPath",
     "Pruning",
     "RecallingPolicy",
+    "RecordedPlant",
     "RewardLearner",
     "SACAgent",
     "SINDyRL",
@@ -84,5 +86,7 @@ __all__ = [
     "learn_termination",
     "learning_curve",
     "make_tracker",
+    "read_transitions",
     "to_sb3",
+    "transitions_of",
 ]

@@ -79,6 +79,15 @@ class LearnedDynamics:
         values = np.einsum("np,kip->kni", theta, apart)
         return np.asarray((values**2).sum(axis=0) / max(len(apart) - 1, 1))
 
+    def disagreement(self, states: FloatArray, actions: FloatArray) -> FloatArray:
+        """Return the root of the mean variance over states, in units of the increments.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return np.asarray(np.sqrt((self.variance(states, actions) / self.scale**2).mean(axis=1)))
+
 
 class DynamicsLearner(BaseEstimator):
     """Learn how states change, as an ensemble of sparse laws.

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from discover.control.transitions import Transitions
 from discover.libraries.parse import parse_expression
 from discover.libraries.termtable import TermTableBuilder
 from discover.symbolic import SymbolicModel
+from discover.typing import FloatArray
 
-__all__ = ["before", "given_outcome", "with_end"]
+__all__ = ["before", "given_outcome", "paid", "with_end"]
 
 
 def before(name: str) -> str:
@@ -52,6 +54,14 @@ def given_outcome(
         table, coefficients, tuple(observations), (*actions, *earlier),
         target_names=("reward", "terminal")[: len(texts)], kind="direct",
     )  # fmt: skip
+
+
+def paid(outcome: SymbolicModel, data: Transitions) -> FloatArray:
+    """Return what an outcome pays for recorded steps, shape (n_steps,)."""
+    names = (*data.observation_names, *data.action_names, *map(before, data.observation_names))
+    columns = np.concatenate([data.next_states, data.actions, data.states], axis=1)
+    which = [names.index(name) for name in outcome.table.inputs]
+    return np.asarray(outcome.table.evaluate(columns[:, which]) @ outcome.coefficients[0])
 
 
 def with_end(reward: SymbolicModel, terminal: str, bonus: float = 0.0) -> SymbolicModel:

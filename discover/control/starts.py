@@ -8,7 +8,7 @@ import numpy as np
 
 from discover.typing import FloatArray
 
-__all__ = ["StartSampler", "spread_starts"]
+__all__ = ["StartSampler", "like_those_seen", "spread_starts"]
 
 #: Draws observations from which episodes begin: ``(rng, n) -> (n, n_observations)``.
 StartSampler = Callable[[np.random.Generator, int], FloatArray]
@@ -42,6 +42,20 @@ def spread_starts(sample: StartSampler, rng: np.random.Generator, n: int) -> Flo
     deviation = pool.std(axis=0)
     scaled = pool / np.where(deviation > 0, deviation, 1.0)
     return pool[[rng.choice(group) for group in _groups(scaled, np.arange(len(pool)), n)]]
+
+
+def like_those_seen(seen: FloatArray, rng: np.random.Generator, n: int) -> FloatArray:
+    """Draw starts from those that were seen, each blurred by their deviation.
+
+    Parameters
+    ----------
+    seen : ndarray of shape (n_seen, n_observations)
+    rng : numpy.random.Generator
+    n : int
+    """
+    chosen = seen[rng.integers(len(seen), size=n)]
+    width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
+    return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
 
 
 def _groups(points: FloatArray, index: np.ndarray, n: int) -> list[np.ndarray]:

@@ -64,6 +64,8 @@ class Surrogate:
         Of the ensemble's disagreement (root of the mean variance over states, relative to
         the size of the increments): taken off every reward, and where an episode ends. A
         negative penalty is a bonus.
+    lost : float, default=0.0
+        What every step pays that a rollout has left where disagreement ends it.
     reward_range : (float, float)
         To which rewards are clipped: a learned one should not promise what it never saw.
     """
@@ -74,6 +76,7 @@ class Surrogate:
     bounds: Mapping[str, tuple[float, float]] | None = None
     penalty: float = 0.0
     limit: float = np.inf
+    lost: float = 0.0
     reward_range: tuple[float, float] = (-np.inf, np.inf)
 
     @property
@@ -225,7 +228,7 @@ class Surrogate:
         change = (program, sums, np.concatenate([weights, median]))
         return compile_world(
             self._observe, change, self._outcome, self._circles, self._actions, self._bounds,
-            self._caution, self._stops,
+            self._caution[:4], self._stops,
         )  # fmt: skip
 
     @cached_property
@@ -261,9 +264,11 @@ class Surrogate:
         weights = self._change[2]
         scale = np.ones(len(self.dynamics.coordinates.state_names))
         if (self.penalty == 0 and not np.isfinite(self.limit)) or len(weights) < 2:
-            return np.zeros((0, weights.shape[1])), scale, 0.0, np.inf
+            return np.zeros((0, weights.shape[1])), scale, 0.0, np.inf, 0.0
         apart = (weights - weights.mean(axis=0)) / np.sqrt(len(weights) - 1)
-        return apart, self.dynamics.scale, float(self.penalty), float(self.limit)
+        return (
+            apart, self.dynamics.scale, float(self.penalty), float(self.limit), float(self.lost)
+        )  # fmt: skip
 
 
 def _program(table: TermTable) -> tuple[Any, ...]:

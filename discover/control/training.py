@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,25 +14,27 @@ from discover.control.checkpoint import (
     Checkpoint,
     read_checkpoint,
     rounds_as_data,
-    write_checkpoint,
 )
 from discover.control.distillation import Distillation
 from discover.control.dynamics import DynamicsLearner
 from discover.control.expectation import Expectation
 from discover.control.gradient import GradientAgent
 from discover.control.mppi import MPPIAgent
-from discover.control.outcome import given_outcome
+from discover.control.outcome import given_outcome, paid
 from discover.control.plant import Plant
-from discover.control.policy import Policy, PolicyForm, actor
+from discover.control.policy import ActionBox, Policy, PolicyForm, actor
 from discover.control.pruning import Pruning
+from discover.control.recorded import RecordedPlant, adopt
 from discover.control.reward import RewardLearner
+from discover.control.rounds import Round, is_kept, tracked
+from discover.control.run_folder import write_run
 from discover.control.sparse import PolicyPath
 from discover.control.stability import ClosedLoop, closed_loop
-from discover.control.starts import spread_starts
+from discover.control.starts import like_those_seen, spread_starts
 from discover.control.surrogate import Surrogate
 from discover.control.termination import learn_termination
 from discover.control.tracking import Tracker
-from discover.files import write_text
+from discover.control.transitions import Transitions
 from discover.libraries import FeatureLibrary
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
@@ -47,41 +47,6 @@ _AGENTS = {
 }  # fmt: skip
 _JUDGED_STARTS = 128
 _MOST_POLISHES = 3
-_KEPT = 0.1  # relative error up to which a promise is kept
-
-
-@dataclass(frozen=True)
-class Round:
-    """One turn of the loop: what was searched, what it promised and earned in the real world.
-
-    Parameters
-    ----------
-    real_steps : int
-        All that were taken so far.
-    surrogate_score : float
-        Of the search.
-    promised : float
-        Return that the members predict for the steps of the real episode, from its start, on
-        average.
-    real_return : float
-    complete : bool
-        Whether the episode ran to its end.
-    surrogate_steps : int
-    terms : int
-        Of the dynamics.
-    trusted : bool
-        Whether the episode earned what was promised, and was whole, or cut by the number of
-        steps alone and more than half of one.
-    """
-
-    real_steps: int
-    surrogate_score: float
-    promised: float
-    real_return: float
-    complete: bool
-    surrogate_steps: int
-    terms: int
-    trusted: bool
 
 
 class SINDyRL:
@@ -89,8 +54,9 @@ class SINDyRL:
 
     Parameters
     ----------
-    env : gymnasium.Env or str
+    env : gymnasium.Env or str, optional
         The real world; an id is made by gymnasium ("package:id" imports the package first).
+        Without one, :meth:`fit` learns from records.
     agent : {"cma", "gradient", "mppi", "ppo", "sac"} or Agent, default="cma"
         What searches the policy; ppo and sac need the extra ``rl``.
     reward : str, SymbolicModel or None
@@ -120,6 +86,10 @@ class SINDyRL:
     observation_names : sequence of str, optional
     penalty : float, default=0.0
         On disagreement; see :class:`Surrogate`.
+    plausible : float, optional
+        Disagreement of the members up to which a step of a surrogate is taken for possible,
+        in units of the increments. What goes beyond ends there, and every step left pays as
+        little as the worst that was recorded. By default all steps are taken for possible.
 
     Attributes
     ----------
@@ -145,7 +115,7 @@ class SINDyRL:
 
     def __init__(
         self,
-        env: Any,
+        env: Any = None,
         agent: str | Agent = "cma",
         *,
         reward: str | SymbolicModel | None = None,
@@ -162,6 +132,7 @@ class SINDyRL:
         patience: float = 0.1,
         observation_names: Sequence[str] | None = None,
         penalty: float = 0.0,
+        plausible: float | None = None,
     ) -> None:
         self.env, self.agent = env, agent
         self.reward, self.terminal = reward, terminal
@@ -170,6 +141,7 @@ class SINDyRL:
         self.starts, self.target = starts, target
         self.explore, self.hold, self.horizon = explore, hold, horizon
         self.patience, self.observation_names, self.penalty = patience, observation_names, penalty
+        self.plausible = plausible
 
     def learn(
         self,
@@ -215,7 +187,7 @@ class SINDyRL:
                     raise
                 return self  # its files are those of the last whole round
             if track is not None:
-                track.log(plant.steps, _numbers(self.rounds_[-1]))
+                track.log(plant.steps, tracked(self.rounds_[-1]))
             if out is not None:
                 self.save(Path(out))
             if done or plant.steps >= real_steps:
@@ -226,14 +198,64 @@ class SINDyRL:
             self.save(Path(out))
         return self
 
+    def fit(
+        self,
+        data: Transitions,
+        seed: int = 0,
+        out: str | Path | None = None,
+        *,
+        box: ActionBox | None = None,
+    ) -> Self:
+        """Learn from recorded steps alone; no real step is taken.
+
+        Parameters
+        ----------
+        data : Transitions
+            As :func:`transitions_of` and :func:`read_transitions` return them.
+        seed : int
+        out : path, optional
+            Folder for config, models and data.
+        box : ActionBox, optional
+            Limits of the actions, where there is no `env`; by default of those recorded.
+
+        Returns
+        -------
+        self
+            ``real_return_`` is NaN: nothing was tried. With an `env`, episodes begin where it
+            resets to.
+        """
+        if not len(data):
+            raise ValueError("SINDyRL: data must have a step; got none.")
+        if self.reward is None and not np.isfinite(data.rewards).all():
+            raise ValueError("SINDyRL: reward must be given, as the data have none.")
+        if self.env is None:
+            self._begin(seed, RecordedPlant(data, box, self.horizon, seed))
+        else:
+            self._begin(seed, adopt(self._plant(seed, data.observation_names), data))
+        self._n_form = len(data.episodes)
+        search, _ = self._search()
+        self._keep(search, -np.inf)
+        self.real_return_ = np.nan
+        if isinstance(self.policy_, SymbolicModel):
+            self._polish()
+        if out is not None:
+            self.save(Path(out))
+        return self
+
     # -- the steps of the loop --------------------------------------------------------
 
-    def _begin(self, seed: int) -> None:
+    def _plant(self, seed: int, names: Sequence[str] | None) -> Plant:
+        if self.env is None:
+            raise ValueError("SINDyRL: env must be given to take real steps; records need fit().")
+        return Plant(self.env, observation_names=names, horizon=self.horizon, seed=seed)
+
+    def _begin(self, seed: int, plant: Plant | RecordedPlant | None = None) -> None:
+        if plant is None:
+            plant = self._plant(seed, self.observation_names)
         self._rng = np.random.default_rng(seed)
-        self.plant_ = Plant(
-            self.env, observation_names=self.observation_names, horizon=self.horizon, seed=seed
-        )
-        threshold = getattr(self.plant_.env.spec, "reward_threshold", None)
+        self.plant_: Any = plant
+        self._is_recorded = plant.steps > 0  # and no more steps are taken
+        threshold = getattr(getattr(plant.env, "spec", None), "reward_threshold", None)
         self._target = self.target if self.target is not None else threshold
         if isinstance(self.agent, str):
             if self.agent not in _AGENTS:
@@ -326,6 +348,8 @@ class SINDyRL:
         Fresh starts cannot mend a first fit; once a whole episode has been too little, the
         whole target is asked for. Without a target only the first fit is told to be good enough.
         """
+        if self._is_recorded:
+            return self._target
         if not self.rounds_:
             return -np.inf
         if self._target is None:
@@ -350,7 +374,7 @@ class SINDyRL:
             outcome = self.reward
         surrogate = Surrogate(
             learned, outcome, plant.box, self.bounds, penalty=self.penalty,
-            reward_range=self._believable(),
+            reward_range=self._believable(), **self._filter(outcome),
         )  # fmt: skip
         if self._form is None:
             seen = np.concatenate(
@@ -363,6 +387,13 @@ class SINDyRL:
         self.surrogate_ = surrogate
         return surrogate
 
+    def _filter(self, outcome: SymbolicModel) -> dict[str, float]:
+        """Return what a surrogate does with steps that are not plausible."""
+        if self.plausible is None:
+            return {}
+        least = float(paid(outcome, self.plant_.data).min())
+        return {"limit": self.plausible, "lost": least}
+
     def _believable(self) -> tuple[float, float]:
         """Return the range of a learned reward: what was seen, and half as much on both sides."""
         if self.reward is not None:
@@ -372,11 +403,8 @@ class SINDyRL:
 
     def _sample_starts(self, rng: np.random.Generator, n: int) -> FloatArray:
         if self.starts == "reset":
-            return self.plant_.starts(rng, n)
-        seen = self.plant_.data.starts
-        chosen = seen[rng.integers(len(seen), size=n)]
-        width = seen.std(axis=0) if len(seen) > 2 else np.full(seen.shape[1], 0.01)
-        return np.asarray(chosen + rng.normal(size=chosen.shape) * width)
+            return np.asarray(self.plant_.starts(rng, n))
+        return like_those_seen(self.plant_.data.starts, rng, n)
 
     def _probe(self) -> int:
         """Return the steps of a trial that is not promising: more, where the last told nothing."""
@@ -384,7 +412,7 @@ class SINDyRL:
         if not self.rounds_:
             return first
         last = self.rounds_[-1]
-        if not _is_kept(last.promised, last.real_return):
+        if not is_kept(last.promised, last.real_return):
             return first
         return max(first, 2 * len(self.plant_.data.episodes[-1]))
 
@@ -412,7 +440,7 @@ class SINDyRL:
         promise = float(promised[0].mean[len(episode) - 1])
         complete = len(episode) >= plant.horizon or episode.terminated
         telling = complete or (len(episode) >= most and 2 * most >= plant.horizon)
-        trusted = telling and _is_kept(promise, total)
+        trusted = telling and is_kept(promise, total)
         self.rounds_.append(
             Round(
                 plant.steps, search.score, promise, total, complete, search.surrogate_steps,
@@ -514,48 +542,14 @@ class SINDyRL:
             raise ValueError(f"SINDyRL: {owner}: max_terms must be 1 or more; got {max_terms}.")
         return form
 
-    # -- what is left behind ----------------------------------------------------------
-
     def save(self, folder: Path) -> Path:
         """Write config.json, metrics (csv and jsonl), the models and checkpoint.npz."""
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {
-            key: value if isinstance(value, int | float | str | None) else repr(value)
-            for key, value in vars(self).items()
-            if not key.startswith("_") and not key.endswith("_")
-        }
-        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
-        columns = list(Round.__dataclass_fields__)
-        lines = [",".join(columns)]
-        lines += [",".join(str(getattr(r, c)) for c in columns) for r in self.rounds_]
-        write_text(folder / "metrics.csv", "\n".join(lines) + "\n")
-        rounds = rounds_as_data(self.rounds_)
-        objects = "".join(f"{json.dumps(one)}\n" for one in rounds)
-        write_text(folder / "metrics.jsonl", objects)
         state = Checkpoint(
             self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
             self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),
-            rounds,
+            rounds_as_data(self.rounds_),
         )  # fmt: skip
-        write_checkpoint(state, folder)
-        self.dynamics_.save(folder / "model.json")
-        self.reward_.save(folder / "reward.json")
-        if isinstance(getattr(self, "policy_", None), SymbolicModel):
-            self.policy_.save(folder / "policy.json")
-        return folder
-
-
-def _numbers(turn: Round) -> dict[str, float]:
-    """Return what is tracked of a round; its return only if the episode was whole."""
-    values = {
-        "score": turn.surrogate_score, "promised": turn.promised, "terms": float(turn.terms)
-    }  # fmt: skip
-    return values | ({"earned": turn.real_return} if turn.complete else {})
-
-
-def _is_kept(promised: float, earned: float) -> bool:
-    """Return whether a real episode earned what had been promised for its steps."""
-    return abs(earned - promised) <= _KEPT * max(abs(promised), abs(earned))
+        return write_run(self, state, folder)
 
 
 def _nearly(target: float) -> float:

@@ -212,8 +212,7 @@ def disagreement_map(
 
 def _disagreement(dynamics: LearnedDynamics, rows: FloatArray) -> FloatArray:
     m = len(dynamics.model.state_names)
-    variance = dynamics.variance(rows[:, :m], rows[:, m:])
-    return np.asarray(np.sqrt((variance / dynamics.scale**2).mean(axis=1)))
+    return dynamics.disagreement(rows[:, :m], rows[:, m:])
 
 
 def _widest(dynamics: LearnedDynamics, rows: FloatArray) -> tuple[str, ...]:

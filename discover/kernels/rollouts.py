@@ -199,25 +199,28 @@ def stop_states(stops, z, start, stop):
 
 
 @njit(cache=True, error_model="numpy")
-def spread(sums, deviations, outputs, v, scale, start, stop, out):
+def doubts(indptr, terms, deviations, scale, outputs, v, n, apart, out):
     """Return per lane the ensemble's variance of the change, over `scale` squared and states.
 
     ``deviations (n_members, n_entries)`` are those of the members' weights from their mean,
-    over ``sqrt(n_members - 1)``: summed squares are exactly ``theta C theta'``.
+    over ``sqrt(n_members - 1)``: summed squares are exactly ``theta C theta'``. `apart` is
+    room for one number per lane.
     """
-    indptr, terms = sums
-    n = indptr.shape[0] - 1
-    for r in range(start, stop):
+    n_states = indptr.shape[0] - 1
+    for r in range(n):
         out[r] = 0.0
-    for r in range(start, stop):
-        for i in range(n):
-            total = 0.0
-            for m in range(deviations.shape[0]):
-                d = 0.0
-                for e in range(indptr[i], indptr[i + 1]):
-                    d += deviations[m, e] * v[outputs[terms[e]], r]
-                total += d * d
-            out[r] += total / (scale[i] * scale[i] * n)
+    for m in range(deviations.shape[0]):
+        for i in range(n_states):
+            for r in range(n):
+                apart[r] = 0.0
+            for e in range(indptr[i], indptr[i + 1]):
+                w, x = deviations[m, e], v[outputs[terms[e]]]
+                if w != 0.0:
+                    for r in range(n):
+                        apart[r] += w * x[r]
+            share = 1.0 / (scale[i] * scale[i] * n_states)
+            for r in range(n):
+                out[r] += share * apart[r] * apart[r]
 
 
 @njit(cache=True, error_model="numpy")
@@ -284,9 +287,9 @@ def rollouts(
     bounds : (low, high, clip)
         Leaving low or high (n_observations,) ends a rollout, without the reward of that
         step; rewards are clipped to ``clip (2,)``.
-    caution : (deviations, scale, penalty, limit)
-        See :func:`spread`; `penalty` times its root is taken off every reward, and above
-        `limit` a rollout ends. No deviations: neither.
+    caution : (deviations, scale, penalty, limit, lost)
+        See :func:`doubts`; `penalty` times its root is taken off every reward. Above `limit`
+        a rollout ends, and all steps that it has left pay `lost`. No deviations: neither.
     jobs : ndarray of int, shape (n_jobs, 3)
         Candidate, member and first row of `blur` of each rollout.
     starts : ndarray of shape (n_jobs, n_states)
@@ -302,7 +305,7 @@ def rollouts(
     n_jobs, n_z = starts.shape
     low, high, levels = actions
     box_low, box_high, clip = bounds
-    deviations, scale, penalty, limit = caution
+    deviations, scale, penalty, limit, lost = caution
     n_u, n_o = low.shape[0], observe[2].shape[0]
     lanes = min(LANES, n_jobs)
     v_see = np.empty((n_z + observe[0].shape[0], lanes))
@@ -314,7 +317,8 @@ def rollouts(
     fill_constants(change[0], change[1], n_z + n_u, v_move)
     fill_constants(outcome[0], outcome[1], 2 * n_o + n_u, v_judge)
     z, seen, u = np.empty((n_z, lanes)), np.empty((n_o, lanes)), np.empty((n_u, lanes))
-    moved, verdict, doubt = np.empty((n_z, lanes)), np.empty((2, lanes)), np.zeros(lanes)
+    moved, verdict = np.empty((n_z, lanes)), np.empty((2, lanes))
+    doubt, apart = np.zeros(lanes), np.empty(lanes)
     W = np.empty((candidates.shape[1], lanes))
     M = np.empty((members.shape[1], lanes))
     R = np.empty((outcome_weights.shape[0], lanes))
@@ -343,13 +347,19 @@ def rollouts(
         advance(change, change_sums, M, circles, z, u, v_move, moved, 0, n)
         stop_states(stops, z, 0, n)
         if deviations.shape[0] > 0:
-            spread(change_sums, deviations, change[2], v_move, scale, 0, n, doubt)
+            indptr, terms = change_sums
+            doubts(indptr, terms, deviations, scale, change[2], v_move, n, apart, doubt)
         look(observe, z, v_see, seen, 0, n)
         judge(outcome, outcome_sums, R, seen, u, v_act, v_judge, verdict, 0, n)
         r = 0
         while r < n:
-            out = is_outside(box_low, box_high, seen, z, r) or doubt[r] > limit * limit
-            if not out:
+            out = is_outside(box_low, box_high, seen, z, r)
+            if not out and doubt[r] > limit * limit:
+                out = True
+                total[r] += lost * (horizon - age[r])
+                if trace.shape[0] > 0:
+                    trace[job[r], age[r] :] = lost
+            elif not out:
                 reward = min(clip[1], max(clip[0], verdict[0, r])) - penalty * math.sqrt(doubt[r])
                 total[r] += reward
                 if trace.shape[0] > 0:

@@ -20,6 +20,7 @@ from discover.kernels.rollouts import (
     LANES,
     LARGEST_STATE,
     copy_rows,
+    doubts,
     fill_constants,
     run_program,
     saturate,
@@ -90,25 +91,6 @@ def sort_by_set(which, n_sets, order, start):
         order[at[m]] = i
         at[m] += 1
     return True
-
-
-@njit(cache=True, error_model="numpy")
-def doubts(indptr, terms, deviations, scale, outputs, v, n, apart, out):
-    """Return per lane the ensemble's variance, as :func:`discover.kernels.rollouts.spread`."""
-    n_states = indptr.shape[0] - 1
-    for r in range(n):
-        out[r] = 0.0
-    for m in range(deviations.shape[0]):
-        for i in range(n_states):
-            for r in range(n):
-                apart[r] = 0.0
-            for e in range(indptr[i], indptr[i + 1]):
-                w, x = deviations[m, e], v[outputs[terms[e]]]
-                for r in range(n):
-                    apart[r] += w * x[r]
-            share = 1.0 / (scale[i] * scale[i] * n_states)
-            for r in range(n):
-                out[r] += share * apart[r] * apart[r]
 
 
 @njit(cache=True, error_model="numpy")

@@ -89,19 +89,11 @@ def _curve(curve: LearningCurve) -> str:
         "more was promised than earned, the search took advantage of an error of the surrogate."
     )
     rows = "".join(
-        f"<tr><td class=number>{steps}</td><td class=number>{score:.4g}</td>"
-        f"<td class=number>{promised:.4g}</td>"
-        f"<td class=number>{returned:.4g}{', cut short' if np.isnan(earned) else ''}</td>"
-        f"<td class=number>{gap:.3g}</td></tr>"
-        for steps, score, promised, returned, earned, gap in zip(
-            curve.real_steps,
-            curve.score,
-            curve.promised,
-            curve.returned,
-            curve.earned,
-            curve.exploited,
-            strict=True,
-        )
+        f"<tr><td class=number>{one['real_steps']}</td><td class=number>{one['score']:.4g}</td>"
+        f"<td class=number>{one['promised']:.4g}</td><td class=number>{one['returned']:.4g}"
+        f"{', cut short' if np.isnan(one['earned']) else ''}</td>"
+        f"<td class=number>{one['promised'] - one['returned']:.3g}</td></tr>"
+        for one in curve.table().to_dict("records")
     )
     head = (
         '<tr><th class="number">real steps</th><th class="number">score in the surrogate</th>'
