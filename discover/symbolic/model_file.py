@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from discover.libraries.termtable import (
     TermTable,
     TermTableBuilder,
 )
+from discover.symbolic import entries
 from discover.symbolic.saturation import Saturation
 from discover.symbolic.text import equation_lines, time_unit
 from discover.typing import BoolArray, FloatArray
@@ -41,7 +40,6 @@ _MOST_NODES = 1_000_000  # names, numbers and operations in all terms together
 _DEEPEST = 250  # operations inside operations
 _MOST_FACTORS = 300  # in one product, once whole powers are written out
 _MOST_COEFFICIENTS = 20_000_000  # targets times terms
-_LONGEST_NAME = 1_000
 _ENDS = ("low", "high")
 _SAME = 1e-8  # relative asymmetry of a covariance that is taken for rounding
 
@@ -149,21 +147,21 @@ def from_json(text: str) -> SymbolicModel:
     except ModelFileError:
         raise
     except RecursionError:
-        raise _error("the document", "must not be nested so deeply") from None
+        raise entries.error("the document", "must not be nested so deeply") from None
     except ValueError as error:  # also: a whole number of thousands of digits
         raise ModelFileError(f"SymbolicModel: the document is not JSON: {error}.") from None
     return from_dict(data)
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise _error("the document", "must hold finite numbers only", word)
+    raise entries.error("the document", "must hold finite numbers only", word)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise _error("the document", "must not repeat a key in an object", repeated)
+        raise entries.error("the document", "must not repeat a key in an object", repeated)
     return found
 
 
@@ -242,7 +240,7 @@ def _packed(covariance: FloatArray | None) -> list[float] | None:
     scale = np.abs(covariance).max(initial=0.0)
     with np.errstate(invalid="ignore"):
         if (np.abs(covariance - covariance.T) > _SAME * scale).any():
-            raise _error("covariance", "must be symmetric")
+            raise entries.error("covariance", "must be symmetric")
     packed: list[float] = covariance[np.tril_indices(len(covariance))].tolist()
     return packed
 
@@ -256,9 +254,9 @@ def _check_size(table: TermTable) -> None:
         depths.append(1 + max((depths[s] for s in arguments), default=-1))
     outputs = table.outputs.tolist()
     if max((depths[s] for s in outputs), default=0) > _DEEPEST:
-        raise _error("terms", f"must not be nested deeper than {_DEEPEST} operations")
+        raise entries.error("terms", f"must not be nested deeper than {_DEEPEST} operations")
     if sum(sizes[s] for s in outputs) > _MOST_NODES:
-        raise _error("terms", f"must not hold more than {_MOST_NODES} parts")
+        raise entries.error("terms", f"must not hold more than {_MOST_NODES} parts")
 
 
 # -- reading ---------------------------------------------------------------------------
@@ -289,7 +287,7 @@ def from_dict(data: Mapping[str, Any]) -> SymbolicModel:
     controls = _names(data, "controls", units)
     targets = _names(data, "targets", units)
     time = _time(data, units, taken=(*states, *controls, *targets))
-    kind = _one_of(data["kind"], "kind", _KINDS)
+    kind = entries.one_of(data["kind"], "kind", _KINDS)
     inputs = (*states, *controls, *(() if time is None else (time,)))
     _check_names(states, controls, targets, inputs, kind)
     table = _table(data["terms"], inputs)
@@ -314,108 +312,54 @@ def from_dict(data: Mapping[str, Any]) -> SymbolicModel:
         raise ModelFileError(f"SymbolicModel: the document is not a model: {error}") from error
 
 
-def _error(place: str, must: str, got: Any = ...) -> ModelFileError:
-    shown = "" if got is ... else f"; got {_short(got)}"
-    return ModelFileError(f"SymbolicModel: {place} {must}{shown}.")
-
-
-def _short(value: Any) -> str:
-    """Describe a value in a few characters, however large it is."""
-    if isinstance(value, list | dict):
-        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
-        return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
 def _check_header(data: Any) -> None:
     if not isinstance(data, Mapping):
-        raise _error("the document", "must be an object", data)
+        raise entries.error("the document", "must be an object", data)
     if data.get("format") != FORMAT:
-        raise _error("format", f"must be {FORMAT!r}", data.get("format"))
+        raise entries.error("format", f"must be {FORMAT!r}", data.get("format"))
     version = data.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version != VERSION:
-        raise _error("version", f"must be {VERSION}, the only one this release reads", version)
+        raise entries.error(
+            "version", f"must be {VERSION}, the only one this release reads", version
+        )
     for key in _NEEDED:
         if key not in data:
-            raise _error("the document", f"must have the key {key!r}")
+            raise entries.error("the document", f"must have the key {key!r}")
     for key in data:
         if key not in (*_NEEDED, *_OPTIONAL):
-            raise _error("the document", f"may only have the keys {[*_NEEDED, *_OPTIONAL]}", key)
-
-
-def _list(value: Any, place: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _error(place, "must be a list", value)
-    return value
-
-
-def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not value.isprintable():
-        raise _error(place, f"must be printable text, {_LONGEST_NAME} characters at most", value)
-    return value
-
-
-def _name(value: Any, place: str) -> str:
-    if not _text(value, place).isidentifier():
-        raise _error(place, "must be an identifier", value)
-    return str(value)
-
-
-def _number(value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _error(place, "must be a number", value)
-    with contextlib.suppress(OverflowError):
-        if math.isfinite(number := float(value)):
-            return number
-    raise _error(place, "must be a finite number", value)
-
-
-def _boolean(value: Any, place: str) -> bool:
-    if not isinstance(value, bool):
-        raise _error(place, "must be true or false", value)
-    return value
-
-
-def _one_of(value: Any, place: str, allowed: Sequence[str]) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise _error(place, f"must be one of {list(allowed)}", value)
-    return value
-
-
-def _object(value: Any, place: str, keys: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != set(keys):
-        raise _error(place, f"must be an object with the keys {list(keys)}", value)
-    return value
+            raise entries.error(
+                "the document", f"may only have the keys {[*_NEEDED, *_OPTIONAL]}", key
+            )
 
 
 def _names(data: Mapping[str, Any], key: str, units: dict[str, str | None]) -> tuple[str, ...]:
     """Read a list of names; adds what it says about units."""
     names: dict[str, None] = {}
-    for i, entry in enumerate(_list(data.get(key, []), key)):
+    for i, entry in enumerate(entries.listing(data.get(key, []), key)):
         place = f"{key}[{i}]"
-        entry = _object(entry, place, ("name", "unit"))
-        name = _name(entry["name"], f"{place}.name")
+        entry = entries.record(entry, place, ("name", "unit"))
+        name = entries.name(entry["name"], f"{place}.name")
         if name in names:
-            raise _error(f"{place}.name", "must not be repeated", name)
+            raise entries.error(f"{place}.name", "must not be repeated", name)
         names[name] = None
-        unit = None if entry["unit"] is None else _text(entry["unit"], f"{place}.unit")
+        unit = None if entry["unit"] is None else entries.text(entry["unit"], f"{place}.unit")
         if units.setdefault(name, unit) != unit:
-            raise _error(f"{place}.unit", f"must be {units[name]!r} as before", unit)
+            raise entries.error(f"{place}.unit", f"must be {units[name]!r} as before", unit)
     return tuple(names)
 
 
 def _time(
     data: Mapping[str, Any], units: dict[str, str | None], taken: Sequence[str]
 ) -> str | None:
-    name = None if data.get("time") is None else _name(data["time"], "time")
+    name = None if data.get("time") is None else entries.name(data["time"], "time")
     unit = data.get("time_unit")
     if unit is not None:
         key = name or "t"  # an autonomous law keeps the unit of time under this name
         if key in taken and units[key] != unit:
-            raise _error("time_unit", f"must be null or the unit of {key!r}, {units[key]!r}", unit)
-        units[key] = _text(unit, "time_unit")
+            raise entries.error(
+                "time_unit", f"must be null or the unit of {key!r}, {units[key]!r}", unit
+            )
+        units[key] = entries.text(unit, "time_unit")
     return name
 
 
@@ -427,21 +371,23 @@ def _check_names(
     kind: str,
 ) -> None:
     if not states or not targets:
-        raise _error("states" if not states else "targets", "must have an entry")
+        raise entries.error("states" if not states else "targets", "must have an entry")
     repeated = [name for name, count in Counter(inputs).items() if count > 1]
     if repeated:
         place = "controls" if repeated[0] in controls else "time"
-        raise _error(place, "must not repeat the name of another input", repeated[0])
+        raise entries.error(place, "must not repeat the name of another input", repeated[0])
     if kind != "direct" and targets != states:
-        raise _error("targets", f"must be the states, in order, for kind {kind!r}", list(targets))
+        raise entries.error(
+            "targets", f"must be the states, in order, for kind {kind!r}", list(targets)
+        )
 
 
 def _step(value: Any) -> float | None:
     if value is None:
         return None
-    step = _number(value, "dt")
+    step = entries.number(value, "dt")
     if step <= 0:
-        raise _error("dt", "must be positive or null", value)
+        raise entries.error("dt", "must be positive or null", value)
     return step
 
 
@@ -452,13 +398,13 @@ def _table(terms: Any, inputs: tuple[str, ...]) -> TermTable:
     reader = _TreeReader(inputs)
     first: dict[int, int] = {}
     slots = []
-    for k, tree in enumerate(_list(terms, "terms")):
+    for k, tree in enumerate(entries.listing(terms, "terms")):
         try:
             slot = reader.read(tree, f"terms[{k}]")
         except RecursionError:
-            raise _error(f"terms[{k}]", "must not be nested so deeply") from None
+            raise entries.error(f"terms[{k}]", "must not be nested so deeply") from None
         if slot in first:
-            raise _error(f"terms[{k}]", f"must not be the same term as terms[{first[slot]}]")
+            raise entries.error(f"terms[{k}]", f"must not be the same term as terms[{first[slot]}]")
         first[slot] = k
         slots.append(slot)
     table = reader.builder.table(slots)
@@ -497,35 +443,37 @@ class _TreeReader:
     def _count(self, place: str) -> None:
         self.nodes += 1
         if self.nodes > _MOST_NODES:
-            raise _error(place, f"must not bring the terms above {_MOST_NODES} parts in all")
+            raise entries.error(place, f"must not bring the terms above {_MOST_NODES} parts in all")
 
     def _check(self, node: list[Any], place: str, depth: int) -> None:
         self._count(place)
         if depth >= _DEEPEST:
-            raise _error("terms", f"must not be nested deeper than {_DEEPEST} operations")
+            raise entries.error("terms", f"must not be nested deeper than {_DEEPEST} operations")
         if not node or not isinstance(node[0], str):
-            raise _error(place, "must be [operation, argument, ...]", node)
+            raise entries.error(place, "must be [operation, argument, ...]", node)
         n = 1 if node[0] in oc.UNARY else 2
         if node[0] not in oc.UNARY and node[0] not in oc.BINARY:
-            raise _error(f"{place}[0]", f"must be one of {[*oc.BINARY, *oc.UNARY]}", node[0])
+            raise entries.error(f"{place}[0]", f"must be one of {[*oc.BINARY, *oc.UNARY]}", node[0])
         if len(node) != n + 1:
-            raise _error(place, f"must have {n} arguments for {node[0]!r}", node)
+            raise entries.error(place, f"must have {n} arguments for {node[0]!r}", node)
 
     def _leaf(self, node: Any, place: str) -> int:
         self._count(place)
         if isinstance(node, str):
             if node not in self.builder.inputs:
                 inputs = list(self.builder.inputs)
-                raise _error(place, f"must be one of the inputs {inputs}", node)
+                raise entries.error(place, f"must be one of the inputs {inputs}", node)
             return self.builder.input(node)
         if isinstance(node, bool) or not isinstance(node, int | float):
-            raise _error(place, "must be a name, a number or a list", node)
-        return self.builder.constant(_number(node, place))
+            raise entries.error(place, "must be a name, a number or a list", node)
+        return self.builder.constant(entries.number(node, place))
 
     def _apply(self, name: str, arguments: list[int], place: str) -> int:
         factors = self._factors_of(name, arguments)
         if factors > _MOST_FACTORS:
-            raise _error(place, f"must not multiply more than {_MOST_FACTORS} factors", factors)
+            raise entries.error(
+                place, f"must not multiply more than {_MOST_FACTORS} factors", factors
+            )
         if name in oc.UNARY:
             return self.builder.unary(name, arguments[0])
         slot = self.builder.binary(name, *arguments)
@@ -547,29 +495,31 @@ class _TreeReader:
 
 
 def _coefficients(equations: Any, n_targets: int, n_terms: int) -> tuple[FloatArray, BoolArray]:
-    if len(_list(equations, "equations")) != n_targets:
-        raise _error("equations", f"must have {n_targets} entries, one per target", equations)
+    if len(entries.listing(equations, "equations")) != n_targets:
+        raise entries.error(
+            "equations", f"must have {n_targets} entries, one per target", equations
+        )
     if n_targets * n_terms > _MOST_COEFFICIENTS:
         must = f"must not have more than {_MOST_COEFFICIENTS} places for coefficients"
-        raise _error("equations", must, n_targets * n_terms)
+        raise entries.error("equations", must, n_targets * n_terms)
     coefficients = np.zeros((n_targets, n_terms))
     support = np.zeros((n_targets, n_terms), dtype=bool)
-    for i, entries in enumerate(equations):
+    for i, equation in enumerate(equations):
         last = -1
-        for j, entry in enumerate(_list(entries, f"equations[{i}]")):
+        for j, entry in enumerate(entries.listing(equation, f"equations[{i}]")):
             place = f"equations[{i}][{j}]"
-            entry = _object(entry, place, ("term", "coefficient"))
+            entry = entries.record(entry, place, ("term", "coefficient"))
             last = _term(entry["term"], f"{place}.term", last, n_terms)
-            coefficients[i, last] = _number(entry["coefficient"], f"{place}.coefficient")
+            coefficients[i, last] = entries.number(entry["coefficient"], f"{place}.coefficient")
             support[i, last] = True
     return coefficients, support
 
 
 def _term(value: Any, place: str, last: int, n_terms: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < n_terms:
-        raise _error(place, f"must be an integer below {n_terms} and not negative", value)
+        raise entries.error(place, f"must be an integer below {n_terms} and not negative", value)
     if value <= last:
-        raise _error(place, f"must be above the one before it, {last}", value)
+        raise entries.error(place, f"must be above the one before it, {last}", value)
     return value
 
 
@@ -577,11 +527,11 @@ def _saturation(limits: Any) -> Saturation | None:
     if limits is None:
         return None
     rows = [
-        _object(pair, f"saturation[{i}]", (*_ENDS, "whole"))
-        for i, pair in enumerate(_list(limits, "saturation"))
+        entries.record(pair, f"saturation[{i}]", (*_ENDS, "whole"))
+        for i, pair in enumerate(entries.listing(limits, "saturation"))
     ]
-    low, high = ([_number(row[key], f"saturation: {key}") for row in rows] for key in _ENDS)
-    whole = [_boolean(row["whole"], "saturation: whole") for row in rows]
+    low, high = ([entries.number(row[key], f"saturation: {key}") for row in rows] for key in _ENDS)
+    whole = [entries.boolean(row["whole"], "saturation: whole") for row in rows]
     return Saturation(np.array(low), np.array(high), np.array(whole))
 
 
@@ -589,10 +539,10 @@ def _covariance(packed: Any, n: int) -> FloatArray | None:
     if packed is None:
         return None
     length = n * (n + 1) // 2
-    if len(_list(packed, "covariance")) != length:
+    if len(entries.listing(packed, "covariance")) != length:
         must = f"must have {length} numbers, the lower triangle over {n} coefficients"
-        raise _error("covariance", must, packed)
-    numbers = [_number(value, f"covariance[{i}]") for i, value in enumerate(packed)]
+        raise entries.error("covariance", must, packed)
+    numbers = [entries.number(value, f"covariance[{i}]") for i, value in enumerate(packed)]
     covariance = np.zeros((n, n))
     rows, columns = np.tril_indices(n)
     covariance[rows, columns] = covariance[columns, rows] = numbers
@@ -600,5 +550,5 @@ def _covariance(packed: Any, n: int) -> FloatArray | None:
     if len(negative):
         i = int(negative[0])
         place = f"covariance[{i * (i + 1) // 2 + i}]"
-        raise _error(place, "is a variance and must not be negative", covariance[i, i])
+        raise entries.error(place, "is a variance and must not be negative", covariance[i, i])
     return covariance
