@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from discover.kernels import opcodes as oc
-from discover.libraries.termtable import TermTable
 from discover.symbolic.digits import latex_number, round_number
 from discover.symbolic.jets import axes_of, read_jets
 from discover.symbolic.text import equation_unit, equations_text
+from discover.symbolic.writer import ATOM, FACTOR, PRODUCT, SUM, Formula, Writer, constant_of
 
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
@@ -44,7 +44,7 @@ _COMMANDS = {
     oc.TANH: r"\tanh",
 }
 _POWERED = {oc.SIN, oc.COS, oc.TAN, oc.SINH, oc.COSH, oc.TANH, oc.LOG}  # \sin^{2}(x) is usual
-_ATOM, _FACTOR, _DERIVATIVE, _PRODUCT, _SUM = 9, 5, 3, 2, 1  # how strongly a text holds together
+_DERIVATIVE = 3  # holds together more than a product, less than a factor
 
 
 # -- documents -------------------------------------------------------------------------
@@ -286,48 +286,28 @@ def _term_texts(model: SymbolicModel) -> list[str]:
     for place in range(table.n_inputs):
         base, below = _name_parts(table.inputs[coordinates.get(place, place)])
         base = rf"\dot{{{base}}}" if place in coordinates else base
-        names.append((_subscripted(base, below + step), _ATOM))
+        names.append((_subscripted(base, below + step), ATOM))
     jets = read_jets(model)
     if jets:
-        names = [(_partial(jets, n), _DERIVATIVE if jets[n][1] else _ATOM) for n in table.inputs]
-    texts = _Writer(table, names).texts
+        names = [(_partial(jets, n), _DERIVATIVE if jets[n][1] else ATOM) for n in table.inputs]
+    texts = _LatexWriter(table, names).texts
     chosen = [texts[slot] for slot in table.outputs.tolist()]
-    one = [_constant_of(table, slot) == 1.0 for slot in table.outputs.tolist()]
-    return ["" if is_one else _held(t, _PRODUCT) for t, is_one in zip(chosen, one, strict=True)]
+    one = [constant_of(table, slot) == 1.0 for slot in table.outputs.tolist()]
+    return ["" if is_one else _held(t, PRODUCT) for t, is_one in zip(chosen, one, strict=True)]
 
 
-def _constant_of(table: TermTable, slot: int) -> float | None:
-    k = slot - table.n_inputs
-    if k < 0 or table.program[k, 0] != oc.CONST:
-        return None
-    return float(table.constants[table.program[k, 1]])
+class _LatexWriter(Writer):
+    """Writes LaTeX."""
 
+    def _constant(self, value: float) -> Formula:
+        return _constant(value)
 
-class _Writer:
-    """Writes every slot of a table: its LaTeX and how strongly that holds together."""
-
-    def __init__(self, table: TermTable, names: list[tuple[str, int]]) -> None:
-        self.table = table
-        self.texts = list(names)
-        self.factors = [Counter({i: 1}) for i in range(len(names))]
-        for slot, (op, a, b) in enumerate(table.program.tolist(), start=len(names)):
-            product = self.factors[a] + self.factors[b] if op == oc.MUL else Counter({slot: 1})
-            self.factors.append(product)
-            self.texts.append(self._text(op, a, b, product))
-
-    def _text(self, op: int, a: int, b: int, product: Counter[int]) -> tuple[str, int]:
-        if op == oc.CONST:
-            return _constant(float(self.table.constants[a]))
-        if op == oc.MUL:
-            return self._product(product), _PRODUCT
-        return self._binary(op, a, b) if op < oc.NEG else self._unary(op, self.texts[a])
-
-    def _product(self, product: Counter[int]) -> str:
-        text, last = "", next(reversed(product))
-        for slot, exponent in product.items():
+    def _product(self, factors: Counter[int]) -> str:
+        text, last = "", next(reversed(factors))
+        for slot, exponent in factors.items():
             factor = self._power(slot, str(exponent)) if exponent > 1 else None
             derivative = self.texts[slot][1] == _DERIVATIVE and slot != last
-            factor = factor or _held(self.texts[slot], _FACTOR if derivative else _PRODUCT)
+            factor = factor or _held(self.texts[slot], FACTOR if derivative else PRODUCT)
             text = _times(text, factor) if text else factor
         return text
 
@@ -337,45 +317,45 @@ class _Writer:
         if op in _POWERED and exponent.isdigit():
             argument = _bracketed(self.texts[self.table.program[k, 1]][0])
             return rf"{_COMMANDS[op]}^{{{exponent}}}{argument}"
-        return f"{_held(self.texts[slot], _ATOM)}^{{{exponent}}}"
+        return f"{_held(self.texts[slot], ATOM)}^{{{exponent}}}"
 
-    def _binary(self, op: int, a: int, b: int) -> tuple[str, int]:
+    def _binary(self, op: int, a: int, b: int) -> Formula:
         left, right = self.texts[a], self.texts[b]
         if op == oc.ADD:
             negative = right[0].startswith("-")
-            return f"{left[0]} - {right[0][1:]}" if negative else f"{left[0]} + {right[0]}", _SUM
+            return f"{left[0]} - {right[0][1:]}" if negative else f"{left[0]} + {right[0]}", SUM
         if op == oc.SUB:
-            return f"{left[0]} - {_held(right, _PRODUCT)}", _SUM
+            return f"{left[0]} - {_held(right, PRODUCT)}", SUM
         if op == oc.DIV:
-            return rf"\frac{{{left[0]}}}{{{right[0]}}}", _FACTOR
+            return rf"\frac{{{left[0]}}}{{{right[0]}}}", FACTOR
         if op == oc.POW:
-            return self._power(a, right[0]), _FACTOR
+            return self._power(a, right[0]), FACTOR
         command = r"\min" if op == oc.MIN else r"\max"
-        return command + _bracketed(f"{left[0]}, {right[0]}"), _FACTOR
+        return command + _bracketed(f"{left[0]}, {right[0]}"), FACTOR
 
-    def _unary(self, op: int, of: tuple[str, int]) -> tuple[str, int]:
+    def _unary(self, op: int, of: Formula) -> Formula:
         if op == oc.NEG:
-            return "-" + _held(of, _PRODUCT), _SUM
+            return "-" + _held(of, PRODUCT), SUM
         if op == oc.ABS:
-            return rf"\left|{of[0]}\right|", _ATOM
+            return rf"\left|{of[0]}\right|", ATOM
         if op == oc.SQRT:
-            return rf"\sqrt{{{of[0]}}}", _FACTOR
+            return rf"\sqrt{{{of[0]}}}", FACTOR
         if op == oc.EXPM1:
-            return rf"\exp{_bracketed(of[0])} - 1", _SUM
+            return rf"\exp{_bracketed(of[0])} - 1", SUM
         if op == oc.LOG1P:
-            return r"\ln" + _bracketed(f"1 + {_held(of, _PRODUCT)}"), _FACTOR
-        return _COMMANDS[op] + _bracketed(of[0]), _FACTOR
+            return r"\ln" + _bracketed(f"1 + {_held(of, PRODUCT)}"), FACTOR
+        return _COMMANDS[op] + _bracketed(of[0]), FACTOR
 
 
-def _constant(value: float) -> tuple[str, int]:
+def _constant(value: float) -> Formula:
     """Return a number inside a term, with all its digits."""
     sign = "-" if math.copysign(1.0, value) < 0 else ""
     if abs(value) == math.pi:
-        return sign + r"\pi", _SUM if sign else _ATOM
+        return sign + r"\pi", SUM if sign else ATOM
     mantissa, _, exponent = repr(abs(value)).partition("e")
     text = sign + mantissa.removesuffix(".0")
     text += rf" \times 10^{{{int(exponent)}}}" if exponent else ""
-    return text, _SUM if sign else _PRODUCT if exponent else _ATOM
+    return text, SUM if sign else PRODUCT if exponent else ATOM
 
 
 def _times(left: str, right: str) -> str:
@@ -383,7 +363,7 @@ def _times(left: str, right: str) -> str:
     return left + (r" \cdot " if right[0].isdigit() else r"\,") + right
 
 
-def _held(text: tuple[str, int], strength: int) -> str:
+def _held(text: Formula, strength: int) -> str:
     return text[0] if text[1] >= strength else _bracketed(text[0])
 
 

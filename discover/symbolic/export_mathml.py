@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from discover.kernels import opcodes as oc
-from discover.libraries.termtable import TermTable
 from discover.symbolic.digits import Rounded, round_number
 from discover.symbolic.text import equation_unit
+from discover.symbolic.writer import ATOM, FACTOR, PRODUCT, SUM, Formula, Writer, constant_of
 
 if TYPE_CHECKING:
     from discover.symbolic.model import SymbolicModel
@@ -27,7 +27,6 @@ _FUNCTIONS = {
     oc.ARCSIN: "arcsin", oc.ARCCOS: "arccos", oc.ARCTAN: "arctan", oc.SINH: "sinh",
     oc.COSH: "cosh", oc.TANH: "tanh",
 }  # fmt: skip
-_ATOM, _FACTOR, _PRODUCT, _SUM = 9, 5, 2, 1  # how strongly a formula holds together
 _THIN = '<mspace width="0.17em"></mspace>'
 _DOT = "<mo>\u22c5</mo>"
 _PRIMES = {1: "\u2032", 2: "\u2033"}
@@ -82,10 +81,10 @@ def mathml_terms(model: SymbolicModel) -> list[str]:
     for place in range(table.n_inputs):
         step = "k" if model.kind in ("map", "increment") else ""
         name = table.inputs[coordinates.get(place, place)]
-        names.append(_name(name, dots=int(place in coordinates), step=step))
-    writer = _Writer(table, names)
+        names.append((_name(name, dots=int(place in coordinates), step=step), ATOM))
+    writer = _MathWriter(table, names)
     return [
-        "" if _constant_of(table, slot) == 1.0 else _held(writer.texts[slot], _PRODUCT)
+        "" if constant_of(table, slot) == 1.0 else _held(writer.texts[slot], PRODUCT)
         for slot in table.outputs.tolist()
     ]
 
@@ -192,84 +191,67 @@ def _symbol(part: str) -> str | None:
 # -- terms -------------------------------------------------------------------------
 
 
-def _constant_of(table: TermTable, slot: int) -> float | None:
-    k = slot - table.n_inputs
-    if k < 0 or table.program[k, 0] != oc.CONST:
-        return None
-    return float(table.constants[table.program[k, 1]])
+class _MathWriter(Writer):
+    """Writes MathML."""
 
+    def _constant(self, value: float) -> Formula:
+        return _constant(value)
 
-class _Writer:
-    """Writes every slot of a table: its MathML and how strongly that holds together."""
-
-    def __init__(self, table: TermTable, names: list[str]) -> None:
-        self.table = table
-        self.texts = [(name, _ATOM) for name in names]
-        self.factors = [Counter({i: 1}) for i in range(len(names))]
-        for slot, (op, a, b) in enumerate(table.program.tolist(), start=len(names)):
-            product = self.factors[a] + self.factors[b] if op == oc.MUL else Counter({slot: 1})
-            self.factors.append(product)
-            self.texts.append(self._text(op, a, b, product))
-
-    def _text(self, op: int, a: int, b: int, product: Counter[int]) -> tuple[str, int]:
-        if op == oc.CONST:
-            return _constant(float(self.table.constants[a]))
-        if op == oc.MUL:
-            powers = [self._power(slot, n) for slot, n in product.items()]
-            words = any(re.search(r"<mi>[^<]{2,}</mi>", power) for power in powers)
-            return (_DOT if words else _THIN).join(powers), _PRODUCT
-        return self._binary(op, a, b) if op < oc.NEG else self._unary(op, self.texts[a])
+    def _product(self, factors: Counter[int]) -> str:
+        powers = [self._power(slot, n) for slot, n in factors.items()]
+        words = any(re.search(r"<mi>[^<]{2,}</mi>", power) for power in powers)
+        return (_DOT if words else _THIN).join(powers)
 
     def _power(self, slot: int, exponent: int) -> str:
         if exponent == 1:
-            return _held(self.texts[slot], _PRODUCT)
-        return f"<msup>{_row(_held(self.texts[slot], _ATOM))}<mn>{exponent}</mn></msup>"
+            return _held(self.texts[slot], PRODUCT)
+        return f"<msup>{_row(_held(self.texts[slot], ATOM))}<mn>{exponent}</mn></msup>"
 
-    def _binary(self, op: int, a: int, b: int) -> tuple[str, int]:
+    def _binary(self, op: int, a: int, b: int) -> Formula:
         left, right = self.texts[a], self.texts[b]
         if op in (oc.ADD, oc.SUB):
             sign = "+" if op == oc.ADD else "\u2212"
-            other = right[0] if op == oc.ADD else _held(right, _PRODUCT)
-            return f"{left[0]}<mo>{sign}</mo>{other}", _SUM
+            other = right[0] if op == oc.ADD else _held(right, PRODUCT)
+            return f"{left[0]}<mo>{sign}</mo>{other}", SUM
         if op == oc.DIV:
-            return f"<mfrac>{_row(left[0])}{_row(right[0])}</mfrac>", _FACTOR
+            return f"<mfrac>{_row(left[0])}{_row(right[0])}</mfrac>", FACTOR
         if op == oc.POW:
-            return f"<msup>{_row(_held(left, _ATOM))}{_row(right[0])}</msup>", _FACTOR
+            return f"<msup>{_row(_held(left, ATOM))}{_row(right[0])}</msup>", FACTOR
         word = "min" if op == oc.MIN else "max"
-        return f"<mi>{word}</mi>" + _bracketed(f"{left[0]}<mo>,</mo>{right[0]}"), _FACTOR
+        return f"<mi>{word}</mi>" + _bracketed(f"{left[0]}<mo>,</mo>{right[0]}"), FACTOR
 
-    def _unary(self, op: int, of: tuple[str, int]) -> tuple[str, int]:
+    def _unary(self, op: int, of: Formula) -> Formula:
         if op == oc.NEG:
-            return "<mo>\u2212</mo>" + _held(of, _PRODUCT), _SUM
+            return "<mo>\u2212</mo>" + _held(of, PRODUCT), SUM
         if op == oc.ABS:
-            return f"<mrow><mo>|</mo>{of[0]}<mo>|</mo></mrow>", _ATOM
+            return f"<mrow><mo>|</mo>{of[0]}<mo>|</mo></mrow>", ATOM
         if op == oc.SQRT:
-            return f"<msqrt>{_row(of[0])}</msqrt>", _FACTOR
+            return f"<msqrt>{_row(of[0])}</msqrt>", FACTOR
         if op == oc.EXPM1:
-            return f"<mi>exp</mi>{_bracketed(of[0])}<mo>\u2212</mo><mn>1</mn>", _SUM
+            return f"<mi>exp</mi>{_bracketed(of[0])}<mo>\u2212</mo><mn>1</mn>", SUM
         if op == oc.LOG1P:
-            inner = f"<mn>1</mn><mo>+</mo>{_held(of, _PRODUCT)}"
-            return f"<mi>ln</mi>{_bracketed(inner)}", _FACTOR
-        return f"<mi>{_FUNCTIONS[op]}</mi>{_bracketed(of[0])}", _FACTOR
+            inner = f"<mn>1</mn><mo>+</mo>{_held(of, PRODUCT)}"
+            return f"<mi>ln</mi>{_bracketed(inner)}", FACTOR
+        return f"<mi>{_FUNCTIONS[op]}</mi>{_bracketed(of[0])}", FACTOR
 
 
-def _constant(value: float) -> tuple[str, int]:
+def _constant(value: float) -> Formula:
     """Return a number inside a term, with all its digits."""
     sign = "<mo>\u2212</mo>" if math.copysign(1.0, value) < 0 else ""
     if abs(value) == math.pi:
-        return sign + "<mi>\u03c0</mi>", _SUM if sign else _ATOM
+        return sign + "<mi>\u03c0</mi>", SUM if sign else ATOM
     mantissa, _, exponent = repr(abs(value)).partition("e")
     text = f"{sign}<mn>{mantissa.removesuffix('.0')}</mn>"
     if exponent:
         text += f"<mo>\u00d7</mo><msup><mn>10</mn><mn>{int(exponent)}</mn></msup>"
-    return text, _SUM if sign else _PRODUCT if exponent else _ATOM
+    return text, SUM if sign else PRODUCT if exponent else ATOM
 
 
 def _row(content: str) -> str:
     return f"<mrow>{content}</mrow>"
 
 
-def _held(text: tuple[str, int], strength: int) -> str:
+def _held(text: Formula, strength: int) -> str:
     return text[0] if text[1] >= strength else _bracketed(text[0])
 
 
