@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 
 from discover.control.coordinates import Coordinates
 from discover.control.transitions import Transitions
@@ -15,6 +15,7 @@ __all__ = ["BumpLibrary", "ProductLibrary", "candidate_libraries"]
 
 _MOST_TERMS = 150
 _MOST_LEVELS = 5  # of a discrete action, that powers of it tell apart
+_INERTIA = 5  # degree up to which the inverse of an inertia is developed
 _WAVES = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (3, 0), (2, 1))  # s^2 = 1 - c^2 is left out
 
 
@@ -81,7 +82,8 @@ def candidate_libraries(coordinates: Coordinates, data: Transitions) -> list[Fea
     """Return families of terms that suit the coordinates, the simplest first.
 
     With angles: trigonometric monomials of degree 3, each times 1, the velocities, their
-    squares and the actions, and the positions. Else: monomials of the states up to degree 3
+    squares and the actions, and the positions. With two angles or more, also the terms of
+    linkages (:func:`_linkages`). Else: monomials of the states up to degree 3
     (2 where there would be more than 150 terms), each times 1 and the actions; monomials of
     states and actions together; and, where there is one position, waves of it with one to
     three periods in 2 pi, each times 1, the other states, their squares and the actions.
@@ -96,7 +98,8 @@ def candidate_libraries(coordinates: Coordinates, data: Transitions) -> list[Fea
         trig = [[_trig(k, m, a) for k, m in _WAVES] for a in angles]
         if len(angles) > 1:
             trig = [[_trig(k, m, a) for k, m in _WAVES[:5]] for a in angles]
-        return [ProductLibrary([*trig, forces], [p for p in positions if p not in angles])]
+        extra = [p for p in positions if p not in angles]
+        return [ProductLibrary([*trig, forces], extra), *_linkages(angles, rates, data.action_names, extra)]
     found: list[FeatureLibrary] = [
         ProductLibrary([_monomials(names, _degree(len(names), 1 + len(acted))), ["1", *acted]])
     ]
@@ -105,6 +108,28 @@ def candidate_libraries(coordinates: Coordinates, data: Transitions) -> list[Fea
     if len(positions) == 1:
         waves = [f"{f}({k}*{positions[0]})" for k in (1, 2, 3) for f in ("cos", "sin")]
         found.append(ProductLibrary([["1", *waves], forces], positions))
+    return found
+
+
+def _linkages(
+    angles: Sequence[str], rates: Sequence[str], actions: Sequence[str], extra: Sequence[str]
+) -> list[FeatureLibrary]:
+    """Return families for linked bodies: inertia that depends on one angle between two of them.
+
+    That angle is an observed one, or the difference of two. Its trigonometric monomials up to
+    degree 5 stand for the inverse of the inertia; they multiply what gravity adds at the other
+    angles, the velocities, the products of two of them (centrifugal and Coriolis forces) and
+    the actions (Featherstone, Rigid Body Dynamics Algorithms, 2008, section 3.3).
+    """
+    if len(angles) < 2:
+        return []
+    between = [*angles, *(f"({a} - {b})" for a, b in combinations(angles, 2))]
+    turning = ["*".join(pair) for pair in combinations_with_replacement(rates, 2)]
+    found: list[FeatureLibrary] = []
+    for shape in between:
+        waves = ["1"] + [_trig(k - m, m, shape) for k in range(1, _INERTIA + 1) for m in (0, 1)]
+        weights = [f"{f}({a})" for a in angles if a != shape for f in ("cos", "sin")]
+        found.append(ProductLibrary([waves, ["1", *weights, *rates, *turning, *actions]], extra))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -13,6 +13,7 @@ from discover.control.candidates import candidate_libraries
 from discover.control.competition import most_predictive
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
 from discover.control.smoothing import noise_of, smooth_law, stretches
+from discover.control.stages import RateFit
 from discover.control.stops import Stops, detect_stops
 from discover.control.transitions import Transitions
 from discover.exceptions import DataWarning
@@ -27,6 +28,7 @@ from discover.typing import BoolArray, FloatArray
 __all__ = ["DynamicsLearner", "LearnedDynamics"]
 
 _ROWS_PER_BLOCK = 10
+_TRIED = 4  # rounds of a fit of rates, by which families compete
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,9 @@ class LearnedDynamics:
         Limits at which states are cut off; by default none.
     noise : ndarray of shape (n_observations,), optional
         Standard deviation of the noise of observations; None where it is negligible.
+    rates : SymbolicModel, optional
+        Kind "continuous", time in steps: the law of which `model` is one Runge-Kutta step, if
+        rates were learned.
     """
 
     model: SymbolicModel
@@ -57,6 +62,12 @@ class LearnedDynamics:
     scale: FloatArray
     stops: Stops | None = None
     noise: FloatArray | None = None
+    rates: SymbolicModel | None = None
+
+    @property
+    def law(self) -> SymbolicModel:
+        """The law as people read it: of rates if these were learned, else of increments."""
+        return self.model if self.rates is None else self.rates
 
     def member(self, k: int) -> SymbolicModel:
         """Return one member as a model of its own."""
@@ -110,6 +121,10 @@ class DynamicsLearner(BaseEstimator):
         "auto" looks for noise in the observations; above a thousandth of their spread,
         states and law are estimated together (:func:`smooth_law`). None regresses on the
         observations as they are.
+    scheme : {"increments", "rk4"}, default="increments"
+        What is sparse: the increments of a step, or, for long steps, the rates of change that
+        the classical Runge-Kutta scheme integrates over it (:func:`averaged_terms`); noise is
+        not looked for then.
     random_state : int
 
     Notes
@@ -129,6 +144,7 @@ class DynamicsLearner(BaseEstimator):
         n_members: int = 5,
         bounds: Mapping[str, tuple[float, float]] | None = None,
         noise: str | None = "auto",
+        scheme: str = "increments",
         random_state: int = 0,
     ) -> None:
         self.library = library
@@ -137,10 +153,15 @@ class DynamicsLearner(BaseEstimator):
         self.n_members = n_members
         self.bounds = bounds
         self.noise = noise
+        self.scheme = scheme
         self.random_state = random_state
 
     def fit(self, data: Transitions) -> LearnedDynamics:
         """Learn from all transitions."""
+        if self.scheme not in ("increments", "rk4"):
+            raise ValueError(
+                f"DynamicsLearner: scheme must be 'increments' or 'rk4'; got {self.scheme!r}."
+            )
         if isinstance(self.coordinates, Coordinates):
             found = self.coordinates
         elif self.coordinates == "observed":
@@ -152,9 +173,34 @@ class DynamicsLearner(BaseEstimator):
         before = found.states(data.states)[inside]
         change = found.increments(before, found.states(data.next_states)[inside])
         inputs = np.concatenate([before, data.actions[inside]], axis=1)
-        moved = {d.position for d in found.drifts}
-        kept = [i for i in range(len(found.state_names)) if i not in moved]
-        table, velocities = self._table(found, data, inputs, change[:, kept])
+        noise = rates = None
+        if self.scheme == "rk4":
+            table, members, rates = self._fit_rates(found, data, inputs, change)
+        else:
+            table, members, noise = self._fit_increments(found, data, inside, inputs, change)
+        model = SymbolicModel(
+            table, np.median(members, axis=0), found.state_names, tuple(data.action_names),
+            kind="increment",
+        )  # fmt: skip
+        size = np.sqrt(np.mean(change**2, axis=0))
+        scale = np.where(size > 0, size, 1.0)
+        return LearnedDynamics(
+            model, members, found, int(inside.sum()), scale, stops, noise, rates
+        )  # fmt: skip
+
+    def _fit_increments(
+        self,
+        found: Coordinates,
+        data: Transitions,
+        inside: BoolArray,
+        inputs: FloatArray,
+        change: FloatArray,
+    ) -> tuple[TermTable, FloatArray, FloatArray | None]:
+        """Return the terms of the increments, members, and the noise of the observations."""
+        kept = _forced(found)
+        built = [_drifted(library, found, data) for library in self._libraries(found, data)]
+        designs = [table.evaluate(inputs) for table, _ in built]
+        table, velocities = built[most_predictive(designs, change[:, kept], self.threshold)]
         runs = stretches(data, found, inside)
         noise = None if self.noise is None else noise_of(runs, table, found.drifts)
         if noise is None:
@@ -164,28 +210,32 @@ class DynamicsLearner(BaseEstimator):
             noise = found.noise(law.noise)
             draws = law.draws(np.random.default_rng(self.random_state), self.n_members - 1)
             kicks = np.concatenate([law.coefficients[None], draws])[:, kept]
-        members = _with_drifts(kicks, kept, found, velocities, table)
-        model = SymbolicModel(
-            table, np.median(members, axis=0), found.state_names, tuple(data.action_names),
-            kind="increment",
-        )  # fmt: skip
-        size = np.sqrt(np.mean(change**2, axis=0))
-        scale = np.where(size > 0, size, 1.0)
-        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise)
+        return table, _with_drifts(kicks, kept, found, velocities, table), noise
 
-    def _table(
-        self, found: Coordinates, data: Transitions, inputs: FloatArray, targets: FloatArray
-    ) -> tuple[TermTable, dict[int, int]]:
-        """Return the terms to fit, and where the velocities are among them."""
-        if self.library is not None:
-            libraries = [clone(self.library)]
-        else:
-            libraries = candidate_libraries(found, data)
-        built = [_drifted(library, found, tuple(data.action_names)) for library in libraries]
-        if len(built) == 1:
-            return built[0]
-        designs = [table.evaluate(inputs) for table, _ in built]
-        return built[most_predictive(designs, targets, self.threshold)]
+    def _fit_rates(
+        self, found: Coordinates, data: Transitions, inputs: FloatArray, change: FloatArray
+    ) -> tuple[TermTable, FloatArray, SymbolicModel]:
+        """Return the terms averaged over Runge-Kutta stages, members, and the law of rates."""
+        kept = _forced(found)
+        resting = replace(found, drifts=tuple(replace(d, before=0.0) for d in found.drifts))
+        built = [_drifted(library, resting, data) for library in self._libraries(found, data)]
+        fits = [
+            RateFit(table, velocities, found, inputs, change, self.threshold)
+            for table, velocities in built
+        ]
+        if len(fits) > 1:
+            designs = [fit.averaged(_TRIED).evaluate(inputs) for fit in fits]
+            fits = [fits[most_predictive(designs, change[:, kept], self.threshold)]]
+        averaged = fits[0].averaged()
+        rng = np.random.default_rng(self.random_state)
+        members = fits[0].members(averaged.evaluate(inputs), self.n_members, rng)
+        law = SymbolicModel(
+            fits[0].table, np.median(members, axis=0), found.state_names, tuple(data.action_names)
+        )
+        return averaged, members, law
+
+    def _libraries(self, found: Coordinates, data: Transitions) -> list[FeatureLibrary]:
+        return candidate_libraries(found, data) if self.library is None else [clone(self.library)]
 
     def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
         problem = Problem(
@@ -214,11 +264,17 @@ def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None)
     return inside
 
 
+def _forced(coordinates: Coordinates) -> list[int]:
+    """Return the states whose motion has to be learned: all but drifting positions."""
+    moved = {d.position for d in coordinates.drifts}
+    return [i for i in range(len(coordinates.state_names)) if i not in moved]
+
+
 def _drifted(
-    library: FeatureLibrary, coordinates: Coordinates, actions: tuple[str, ...]
+    library: FeatureLibrary, coordinates: Coordinates, data: Transitions
 ) -> tuple[TermTable, dict[int, int]]:
     """Return the library at drifted positions, and where the velocities are among its terms."""
-    inputs = (*coordinates.state_names, *actions)
+    inputs = (*coordinates.state_names, *data.action_names)
     table = library.build(inputs)
     builder = TermTableBuilder(inputs)
     at = list(range(len(inputs)))

@@ -383,7 +383,7 @@ class SINDyRL:
             circles = [(c, s) for _, c, s in learned.coordinates.circles]
             circles += list(learned.coordinates.projected)
             self._form = PolicyForm.over(self.policy_library, names, seen, plant.box, circles)
-        self.dynamics_, self.reward_ = learned.model, outcome
+        self.dynamics_, self.reward_ = learned.law, outcome
         self.surrogate_ = surrogate
         return surrogate
 
