@@ -110,6 +110,8 @@ TASKS: dict[str, Task] = {
     "mountain car": Task("MountainCarContinuous-v0", worlds.mountain_car, 1000, 93.0, every=90.0,
                          episodes=100),
     "cart-pole": Task("CartPole-v1", worlds.cartpole, 1000, 475.0, 475.0, episodes=100),
+    "acrobot": Task("Acrobot-v1", worlds.acrobot, 5000, -100.0, -100.0, seconds=120.0,
+                    episodes=100),
     "cylinder wake": Task("discover/CylinderWakeMeanField-v0", worlds.wake, 2000,
                           1.05 * _WAKE_REFERENCE, episodes=100, referenced=True),
     "Lorenz": Task("discover/LorenzControl-v0", worlds.lorenz, 2000, 1.05 * _LORENZ_REFERENCE,

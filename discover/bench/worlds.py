@@ -1,4 +1,4 @@
-"""Worlds to learn to control beside the swing-up: costs, goals, falls, chaos, a wake, a stock."""
+"""Worlds to learn beside the swing-up: costs, goals, falls, long steps, chaos, a wake, a stock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from discover.typing import FloatArray
 
-__all__ = ["Fishery", "cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
+__all__ = ["Fishery", "acrobot", "cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
 
 _SIDE = "8.48528137423857"  # sqrt(beta (rho - 1)), where the Lorenz system is to be held
 
@@ -43,6 +43,18 @@ def cartpole(env: Any) -> Any:
     return SINDyRL(
         env, CMAAgent(generations=50, n_starts=8, members=2), explore=300,
         observation_names=["x", "x_dot", "th", "th_dot"],
+    )  # fmt: skip
+
+
+def acrobot(env: Any) -> Any:
+    """Swing two links up by the joint between them; the goal is given, and steps are long."""
+    from discover.control import DynamicsLearner, SINDyRL
+
+    height = "-cos_1 - cos_1*cos_2 + sin_1*sin_2"
+    return SINDyRL(
+        env, dynamics=DynamicsLearner(scheme="rk4"), target=-80.0,
+        observation_names=["cos_1", "sin_1", "cos_2", "sin_2", "w_1", "w_2"],
+        reward=f"max(0, sign({height} - 1)) - 1", terminal=f"{height} - 1",
     )  # fmt: skip
 
 

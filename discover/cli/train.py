@@ -34,6 +34,12 @@ def train(
     reward: Annotated[
         str | None, typer.Option(help="Expression over next observations; else it is learned.")
     ] = None,
+    terminal: Annotated[
+        str | None, typer.Option(help="Expression above 0 where the world ends; else learned.")
+    ] = None,
+    scheme: Annotated[
+        str, typer.Option(help="What is sparse: increments, or rk4: rates, for long steps.")
+    ] = "increments",
     bounds: Annotated[
         list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="Where the law holds.")
     ] = None,
@@ -78,10 +84,15 @@ def train(
     """Learn dynamics, reward and policy of an environment from few real steps."""
     one_thread()
     import discover_envs  # noqa: F401 - its environments are known by their ids then
-    from discover.control import SINDyRL
+    from discover.control import DynamicsLearner, SINDyRL
+    from discover.control.dynamics import SCHEMES
 
     if method != "sindy-rl":
         raise typer.BadParameter(f"it must be sindy-rl; got {method!r}.", param_hint="--method")
+    if scheme not in SCHEMES:
+        what = f"it must be one of {', '.join(SCHEMES)}; got {scheme!r}."
+        raise typer.BadParameter(what, param_hint="--scheme")
+    box = _read_bounds(bounds)
     if video and env is None:
         raise typer.BadParameter("a film needs an environment.", param_hint="--video")
     if env is None and not records:
@@ -89,7 +100,8 @@ def train(
     name = records[0].stem if env is None and records else str(env).split("/")[-1]
     folder = out or Path("runs") / f"{name}-{seed}"
     learner = SINDyRL(
-        env, agent, reward=reward, bounds=_read_bounds(bounds), target=target,
+        env, agent, reward=reward, terminal=terminal, bounds=box, target=target,
+        dynamics=DynamicsLearner(bounds=box, scheme=scheme),
         observation_names=names.split(",") if names else None, horizon=horizon,
         plausible=plausible,
     )  # fmt: skip

@@ -99,7 +99,8 @@ def candidate_libraries(coordinates: Coordinates, data: Transitions) -> list[Fea
         if len(angles) > 1:
             trig = [[_trig(k, m, a) for k, m in _WAVES[:5]] for a in angles]
         extra = [p for p in positions if p not in angles]
-        return [ProductLibrary([*trig, forces], extra), *_linkages(angles, rates, data.action_names, extra)]
+        linkages = _linkages(angles, rates, data.action_names, extra)
+        return [ProductLibrary([*trig, forces], extra), *linkages]
     found: list[FeatureLibrary] = [
         ProductLibrary([_monomials(names, _degree(len(names), 1 + len(acted))), ["1", *acted]])
     ]

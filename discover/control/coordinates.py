@@ -127,7 +127,8 @@ def detect_coordinates(data: Transitions) -> Coordinates:
 
 
 def _angle_name(cosine: str) -> str:
-    return cosine.removeprefix("cos_") if cosine.startswith("cos_") else f"angle_{cosine}"
+    name = cosine.removeprefix("cos_")
+    return name if name != cosine and name.isidentifier() else f"angle_{cosine}"
 
 
 def circle_pairs(data: Transitions) -> list[tuple[int, int]]:

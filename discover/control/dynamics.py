@@ -25,8 +25,9 @@ from discover.statistics import accumulate
 from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray, FloatArray
 
-__all__ = ["DynamicsLearner", "LearnedDynamics"]
+__all__ = ["SCHEMES", "DynamicsLearner", "LearnedDynamics"]
 
+SCHEMES = ("increments", "rk4")
 _ROWS_PER_BLOCK = 10
 _TRIED = 4  # rounds of a fit of rates, by which families compete
 
@@ -158,9 +159,9 @@ class DynamicsLearner(BaseEstimator):
 
     def fit(self, data: Transitions) -> LearnedDynamics:
         """Learn from all transitions."""
-        if self.scheme not in ("increments", "rk4"):
+        if self.scheme not in SCHEMES:
             raise ValueError(
-                f"DynamicsLearner: scheme must be 'increments' or 'rk4'; got {self.scheme!r}."
+                f"DynamicsLearner: scheme must be one of {SCHEMES}; got {self.scheme!r}."
             )
         if isinstance(self.coordinates, Coordinates):
             found = self.coordinates
@@ -184,9 +185,7 @@ class DynamicsLearner(BaseEstimator):
         )  # fmt: skip
         size = np.sqrt(np.mean(change**2, axis=0))
         scale = np.where(size > 0, size, 1.0)
-        return LearnedDynamics(
-            model, members, found, int(inside.sum()), scale, stops, noise, rates
-        )  # fmt: skip
+        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise, rates)
 
     def _fit_increments(
         self,

@@ -94,6 +94,7 @@ class SINDyRL:
     Attributes
     ----------
     dynamics_, reward_, policy_ : SymbolicModel
+        The dynamics are increments of a step, or rates of change if these were asked for.
         With "mppi" the policy is a :class:`Planner`.
     plant_ : Plant
         With all real steps in ``plant_.data``.
