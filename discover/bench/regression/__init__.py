@@ -8,6 +8,7 @@ Brunton and Brunton, Proc. R. Soc. A 478 (2022) 20210904 (E-SINDy): Lorenz from 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from discover.bench.record import current_commit
 from discover.bench.regression.cells import CELLS, Cell, Draw, columns, draw, draws_found
 from discover.bench.regression.solvers import OURS, PEERS, fit_ard
 from discover.bench.rows import Row
+from discover.bench.tables import ResultTable
 from discover.bench.timing import compared, take_turns
 from discover.estimation import JointFit
 from discover.libraries import PolynomialLibrary, SymbolicLibrary
@@ -66,6 +68,14 @@ def run(quick: bool = False) -> list[Row]:
     return rows
 
 
+@dataclass(frozen=True)
+class Number:
+    """One number and its name."""
+
+    name: str
+    value: float
+
+
 class Memory:
     """Numbers measured before, by name; kept in a file while the code is one commit.
 
@@ -77,21 +87,19 @@ class Memory:
 
     def __init__(self, commit: str | None) -> None:
         self.known: dict[str, float] = {}
-        kept = commit not in (None, "uncommitted")
-        self.path = Path("bench_output") / f"regression-{commit}.csv" if kept else None
-        if self.path is not None and self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                name, _, value = line.rpartition(",")
-                self.known[name] = float(value)
+        self.table: ResultTable[Number] | None = None
+        if commit not in (None, "uncommitted"):
+            path = Path("bench_output") / f"regression-{commit}.csv"
+            path.parent.mkdir(exist_ok=True)
+            self.table = ResultTable(path, Number, "bench regression", digits=None)
+            self.known = {number.name: number.value for number in self.table.read()}
 
     def get(self, name: str, measure: Callable[[], float]) -> float:
         """Return the number of this name, measuring it if need be."""
         if name not in self.known:
             self.known[name] = float(measure())
-            if self.path is not None:
-                self.path.parent.mkdir(exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(f"{name},{self.known[name]!r}\n")
+            if self.table is not None:
+                self.table.add([Number(name, self.known[name])])
         return self.known[name]
 
 
