@@ -11,6 +11,7 @@ from discover.typing import FloatArray
 
 __all__ = ["Fishery", "acrobot", "cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
 
+PENDULUM_COST = "-(2*arctan(sin_th/(1.000001 + cos_th)))**2 - 0.1*th_dot**2 - 0.001*u**2"
 _SIDE = "8.48528137423857"  # sqrt(beta (rho - 1)), where the Lorenz system is to be held
 
 
@@ -21,7 +22,7 @@ def pendulum(env: Any) -> Any:
     return SINDyRL(
         env, CMAAgent(n_starts=16, members=1, restarts=2), explore=200,
         observation_names=["cos_th", "sin_th", "th_dot"],
-        reward="-(2*arctan(sin_th/(1.000001 + cos_th)))**2 - 0.1*th_dot**2 - 0.001*u**2",
+        reward=PENDULUM_COST,
     )  # fmt: skip
 
 

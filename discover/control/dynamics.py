@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, clone
 from discover.control.candidates import candidate_libraries
 from discover.control.competition import most_predictive
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
+from discover.control.forgetting import Memory, Sizes, weighted_statistics
 from discover.control.smoothing import noise_of, smooth_law, stretches
 from discover.control.stages import RateFit
 from discover.control.stops import Stops, detect_stops
@@ -21,7 +22,7 @@ from discover.libraries import FeatureLibrary
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.problems.base import DesignRows, Problem
 from discover.regression import STLSQ, EnsembleRegressor
-from discover.statistics import accumulate
+from discover.statistics import SufficientStatistics, accumulate
 from discover.symbolic import SymbolicModel
 from discover.typing import BoolArray, FloatArray
 
@@ -126,7 +127,15 @@ class DynamicsLearner(BaseEstimator):
         What is sparse: the increments of a step, or, for long steps, the rates of change that
         the classical Runge-Kutta scheme integrates over it (:func:`averaged_terms`); noise is
         not looked for then.
+    forgetting : float, default=1.0
+        Factor by which a step counts less than the one after it: 0.99 remembers about the last
+        100, and follows a plant that changes slowly. Below 1, noise is not looked for.
     random_state : int
+
+    Attributes
+    ----------
+    memory_ : Memory
+        After :meth:`partial_fit`: all that is kept of the steps so far.
 
     Notes
     -----
@@ -146,6 +155,7 @@ class DynamicsLearner(BaseEstimator):
         bounds: Mapping[str, tuple[float, float]] | None = None,
         noise: str | None = "auto",
         scheme: str = "increments",
+        forgetting: float = 1.0,
         random_state: int = 0,
     ) -> None:
         self.library = library
@@ -155,61 +165,119 @@ class DynamicsLearner(BaseEstimator):
         self.bounds = bounds
         self.noise = noise
         self.scheme = scheme
+        self.forgetting = forgetting
         self.random_state = random_state
 
     def fit(self, data: Transitions) -> LearnedDynamics:
         """Learn from all transitions."""
+        self._check()
+        found = self._coordinates(data)
+        stops = detect_stops(found, data)
+        rows = _rows(data, found, stops, self.bounds)
+        if self.scheme == "rk4":
+            table, members, rates = self._fit_rates(found, data, rows.inputs, rows.change)
+            weights = np.ones(len(rows.change))
+            return _learned(table, members, found, stops, _sizes(rows.change, weights), rates=rates)
+        memory = self._remember(data, rows, found, stops)
+        noise = None
+        if self.noise is not None and self.forgetting == 1:
+            runs = stretches(data, found, rows.inside)
+            noise = noise_of(runs, memory.table, found.drifts)
+        if noise is None:
+            return self._recall(memory)
+        law = smooth_law(runs, memory.table, found.drifts, noise)
+        draws = law.draws(np.random.default_rng(self.random_state), self.n_members - 1)
+        kicks = np.concatenate([law.coefficients[None], draws])[:, _forced(found)]
+        return self._recall(memory, kicks, found.noise(law.noise))
+
+    def partial_fit(self, data: Transitions) -> LearnedDynamics:
+        """Learn from further transitions, without the earlier ones.
+
+        Parameters
+        ----------
+        data : Transitions
+            Steps that followed those of the calls before.
+
+        Returns
+        -------
+        LearnedDynamics
+            As `fit` would find it from the steps of all calls, but that coordinates and
+            library are those of the first call, a stop is none before it is reached, and
+            noise is not looked for.
+
+        Notes
+        -----
+        What is kept are sums: recursive least squares with exponential forgetting (Ljung,
+        System Identification, 2nd ed., sec. 11.2), of all candidate terms, so that every
+        call selects anew.
+        """
+        self._check(streams=True)
+        known: Memory | None = getattr(self, "memory_", None)
+        found = self._coordinates(data) if known is None else known.coordinates
+        stops = detect_stops(found, data)
+        if known is not None:
+            stops = known.stops.joined(stops)
+        rows = _rows(data, found, stops, self.bounds)
+        memory = self._remember(data, rows, found, stops, known)
+        if known is not None:
+            memory = known.faded(self.forgetting ** len(data)).joined(memory)
+        self.memory_ = memory
+        return self._recall(memory)
+
+    def _check(self, streams: bool = False) -> None:
         if self.scheme not in SCHEMES:
             raise ValueError(
                 f"DynamicsLearner: scheme must be one of {SCHEMES}; got {self.scheme!r}."
             )
-        if isinstance(self.coordinates, Coordinates):
-            found = self.coordinates
-        elif self.coordinates == "observed":
-            found = observed_coordinates(data.observation_names, data)
-        else:
-            found = detect_coordinates(data)
-        stops = detect_stops(found, data)
-        inside = _inside(data, self.bounds) & ~stops.reached(found.states(data.next_states))
-        before = found.states(data.states)[inside]
-        change = found.increments(before, found.states(data.next_states)[inside])
-        inputs = np.concatenate([before, data.actions[inside]], axis=1)
-        noise = rates = None
-        if self.scheme == "rk4":
-            table, members, rates = self._fit_rates(found, data, inputs, change)
-        else:
-            table, members, noise = self._fit_increments(found, data, inside, inputs, change)
-        model = SymbolicModel(
-            table, np.median(members, axis=0), found.state_names, tuple(data.action_names),
-            kind="increment",
-        )  # fmt: skip
-        size = np.sqrt(np.mean(change**2, axis=0))
-        scale = np.where(size > 0, size, 1.0)
-        return LearnedDynamics(model, members, found, int(inside.sum()), scale, stops, noise, rates)
+        if not 0 < self.forgetting <= 1:
+            raise ValueError(
+                f"DynamicsLearner: forgetting must be above 0 and at most 1; got {self.forgetting}."
+            )
+        if self.scheme != "increments" and (streams or self.forgetting < 1):
+            raise ValueError(
+                "DynamicsLearner: scheme must be 'increments' to forget, or to learn bit by bit; "
+                f"got {self.scheme!r}."
+            )
 
-    def _fit_increments(
+    def _coordinates(self, data: Transitions) -> Coordinates:
+        if isinstance(self.coordinates, Coordinates):
+            return self.coordinates
+        if self.coordinates == "observed":
+            return observed_coordinates(data.observation_names, data)
+        return detect_coordinates(data)
+
+    def _remember(
         self,
-        found: Coordinates,
         data: Transitions,
-        inside: BoolArray,
-        inputs: FloatArray,
-        change: FloatArray,
-    ) -> tuple[TermTable, FloatArray, FloatArray | None]:
-        """Return the terms of the increments, members, and the noise of the observations."""
-        kept = _forced(found)
-        built = [_drifted(library, found, data) for library in self._libraries(found, data)]
-        designs = [table.evaluate(inputs) for table, _ in built]
-        table, velocities = built[most_predictive(designs, change[:, kept], self.threshold)]
-        runs = stretches(data, found, inside)
-        noise = None if self.noise is None else noise_of(runs, table, found.drifts)
-        if noise is None:
-            kicks = self._regress(table, inputs, change[:, kept])
+        rows: _Rows,
+        found: Coordinates,
+        stops: Stops,
+        known: Memory | None = None,
+    ) -> Memory:
+        """Return the sums over some steps, of the terms known or of those that predict best."""
+        weights = (self.forgetting ** np.arange(len(data) - 1, -1, -1.0))[rows.inside]
+        targets = rows.change[:, _forced(found)]
+        if known is None:
+            roots = np.sqrt(weights)[:, None]
+            built = [_drifted(library, found, data) for library in self._libraries(found, data)]
+            designs = [roots * table.evaluate(rows.inputs) for table, _ in built]
+            best = most_predictive(designs, roots * targets, self.threshold)
+            table, velocities = built[best]
         else:
-            law = smooth_law(runs, table, found.drifts, noise)
-            noise = found.noise(law.noise)
-            draws = law.draws(np.random.default_rng(self.random_state), self.n_members - 1)
-            kicks = np.concatenate([law.coefficients[None], draws])[:, kept]
-        return table, _with_drifts(kicks, kept, found, velocities, table), noise
+            table, velocities = known.table, known.velocities
+        stats = self._statistics(table, rows.inputs, targets, weights)
+        sizes = _sizes(rows.change, weights)
+        return Memory(found, stops, table, velocities, stats, sizes)
+
+    def _recall(
+        self, memory: Memory, kicks: FloatArray | None = None, noise: FloatArray | None = None
+    ) -> LearnedDynamics:
+        """Return the ensemble behind sums; or with given members."""
+        found = memory.coordinates
+        if kicks is None:
+            kicks = self._regress(memory.stats)
+        members = _with_drifts(kicks, _forced(found), found, memory.velocities, memory.table)
+        return _learned(memory.table, members, found, memory.stops, memory.sizes, noise=noise)
 
     def _fit_rates(
         self, found: Coordinates, data: Transitions, inputs: FloatArray, change: FloatArray
@@ -236,14 +304,21 @@ class DynamicsLearner(BaseEstimator):
     def _libraries(self, found: Coordinates, data: Transitions) -> list[FeatureLibrary]:
         return candidate_libraries(found, data) if self.library is None else [clone(self.library)]
 
-    def _regress(self, table: TermTable, inputs: FloatArray, targets: FloatArray) -> FloatArray:
+    def _statistics(
+        self, table: TermTable, inputs: FloatArray, targets: FloatArray, weights: FloatArray
+    ) -> SufficientStatistics:
         problem = Problem(
             np.ascontiguousarray(inputs), np.ascontiguousarray(targets), table.inputs,
             tuple(f"d{i}" for i in range(targets.shape[1])), "increment", None,
             np.array([0, len(inputs)]), float(len(inputs)), np.zeros(targets.shape[1]),
         )  # fmt: skip
         blocks = max(2, len(inputs) // _ROWS_PER_BLOCK)
-        stats = accumulate(DesignRows(problem, table), n_blocks=blocks)
+        rows = DesignRows(problem, table)
+        if self.forgetting == 1:
+            return accumulate(rows, n_blocks=blocks)
+        return weighted_statistics(rows, weights, blocks)
+
+    def _regress(self, stats: SufficientStatistics) -> FloatArray:
         ensemble = EnsembleRegressor(
             STLSQ(self.threshold), self.n_members, random_state=self.random_state
         )
@@ -252,6 +327,48 @@ class DynamicsLearner(BaseEstimator):
             found = ensemble.fit_statistics(stats)
         assert found.members is not None
         return found.members
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The steps that a fit may use, in states: which they are, inputs of the law, changes."""
+
+    inside: BoolArray
+    inputs: FloatArray
+    change: FloatArray
+
+
+def _rows(
+    data: Transitions,
+    found: Coordinates,
+    stops: Stops,
+    bounds: Mapping[str, tuple[float, float]] | None,
+) -> _Rows:
+    inside = _inside(data, bounds) & ~stops.reached(found.states(data.next_states))
+    before = found.states(data.states)[inside]
+    change = found.increments(before, found.states(data.next_states)[inside])
+    return _Rows(inside, np.concatenate([before, data.actions[inside]], axis=1), change)
+
+
+def _sizes(change: FloatArray, weights: FloatArray) -> Sizes:
+    return Sizes(weights @ change**2, float(weights.sum()), len(change))
+
+
+def _learned(
+    table: TermTable,
+    members: FloatArray,
+    found: Coordinates,
+    stops: Stops,
+    sizes: Sizes,
+    *,
+    noise: FloatArray | None = None,
+    rates: SymbolicModel | None = None,
+) -> LearnedDynamics:
+    actions = table.inputs[len(found.state_names) :]
+    model = SymbolicModel(
+        table, np.median(members, axis=0), found.state_names, actions, kind="increment"
+    )
+    return LearnedDynamics(model, members, found, sizes.n_rows, sizes.scale, stops, noise, rates)
 
 
 def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None) -> BoolArray:

@@ -41,6 +41,14 @@ class Stops:
             np.full(n_states, -np.inf), np.full(n_states, np.inf), np.full(n_states, -1, np.int64)
         )
 
+    def joined(self, later: Stops) -> Stops:
+        """Return these stops and, where they have none, those found later."""
+        return Stops(
+            np.where(np.isfinite(self.low), self.low, later.low),
+            np.where(np.isfinite(self.high), self.high, later.high),
+            np.where(self.halted >= 0, self.halted, later.halted),
+        )
+
     def reached(self, states: FloatArray) -> BoolArray:
         """Return whether states (n, n_states) are at a stop, where no smooth law holds."""
         return np.asarray(((states <= self.low) | (states >= self.high)).any(axis=1))
