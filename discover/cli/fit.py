@@ -64,9 +64,9 @@ def fit(
         str,
         typer.Option(
             metavar="FORM",
-            help="weak (takes no derivative), derivative, joint or wendy (for noise), auto.",
+            help="auto (joint where noise shows, else weak), weak, derivative, joint or wendy.",
         ),
-    ] = "weak",
+    ] = "auto",
     regressor: Annotated[
         str | None,
         typer.Option(

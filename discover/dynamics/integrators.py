@@ -89,9 +89,10 @@ def simulate(
         None. Leaving them is a failure.
     u_interpolation : {"auto", "linear", "cubic", "previous"}, default="auto"
         How controls given as an array are read between samples: on straight lines, by a
-        cubic spline, or held from the earlier sample on. "auto" takes, for each control,
-        the line or the cubic, whichever predicts left-out samples better. Adaptive
-        methods end a step at every sample.
+        cubic spline, or held from the earlier sample on. "auto" holds each control that
+        rests over most intervals and switches in between, or knows two values only; for
+        the others it takes the line or the cubic, whichever predicts left-out samples
+        better. Adaptive methods end a step at every sample.
     on_failure : {"raise", "warn", "return"}, optional
         Default: ``"raise"`` for one run, ``"warn"`` for a batch.
     n_draws : int, optional

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from discover.dynamics.simulation import Simulation
 from discover.kernels import integrators as kernel
-from discover.observations.interpolation import interval_slopes, is_curved
+from discover.observations.interpolation import interval_slopes, is_curved, is_stepped
 from discover.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Bound", "Control", "Method", "Reading", "Run", "sample_controls"]
@@ -241,10 +241,10 @@ class Run:
         """The controls; when they are held, row `k` acts between times `k` and ``k + 1``."""
         if self.held and self.times[-1] < self.times[0]:
             return np.concatenate([self.controls[:, 1:], self.controls[:, -1:]], axis=1)
-        if not self.curved.any():
+        if self.reading != kernel.CURVE:
             return self.controls
-        pairs = zip(self.controls, self.curved, strict=True)
-        slopes = [interval_slopes(U, self.times, curved) for U, curved in pairs]
+        each = zip(self.controls, self.curved, self.stepped, strict=True)
+        slopes = [interval_slopes(U, self.times, curved, held) for U, curved, held in each]
         begin, end = (np.array(side) for side in zip(*slopes, strict=True))
         return np.concatenate([self.controls, begin, end], axis=2)
 
@@ -256,14 +256,21 @@ class Run:
             return np.zeros(shape, dtype=bool)
         if self.u_interpolation == "cubic":
             return np.full(shape, len(self.times) > 2)
-        return np.array([is_curved(U, self.times) for U in self.controls])
+        return np.array([is_curved(U, self.times) for U in self.controls]) & ~self.stepped
+
+    @cached_property
+    def stepped(self) -> BoolArray:
+        """Which controls are held between samples, (1 or n_members, n_controls)."""
+        if self.held or self.control is not None or self.u_interpolation != "auto":
+            return np.zeros((len(self.controls), self.controls.shape[2]), dtype=bool)
+        return np.array([is_stepped(U) for U in self.controls])
 
     @property
     def reading(self) -> int:
         """How the kernels read the controls."""
         if self.held:
             return kernel.HELD
-        return kernel.CURVE if self.curved.any() else kernel.LINEAR
+        return kernel.CURVE if (self.curved | self.stepped).any() else kernel.LINEAR
 
     def controls_at(self, t: float, j: int) -> FloatArray:
         """Read the controls at a time in interval `j`: (1 or n_members, n_controls)."""
@@ -277,8 +284,10 @@ class Run:
         u = (1.0 - w) * U[:, j, :m] + w * U[:, j + 1, :m]
         if U.shape[2] > m:
             slope = (U[:, j + 1, :m] - U[:, j, :m]) / h
-            begin, end = U[:, j, m : 2 * m] - slope, U[:, j, 2 * m :] - slope
-            u += h * w * (1.0 - w) * ((1.0 - w) * begin - w * end)
+            begin, end = U[:, j, m : 2 * m], U[:, j, 2 * m :]
+            u += h * w * (1.0 - w) * ((1.0 - w) * (begin - slope) - w * (end - slope))
+            u = np.where(np.isnan(begin), U[:, j, :m], u)
+            u = np.where(np.isnan(end), U[:, j + 1, :m], u)
         return np.asarray(u)
 
     def fail(self, member: int, status: int, state: int, t: float, value: float) -> None:

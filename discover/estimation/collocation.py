@@ -20,7 +20,9 @@ _FINER = 8  # of the stencil that measures its error
 _LEAST_DAMPING, _MOST_DAMPING = 1e-14, 1e-10  # of a diagonal that rounding left singular
 
 
-def collocation_weights(times: FloatArray, n_points: int = _POINTS) -> tuple[IntArray, FloatArray]:
+def collocation_weights(
+    times: FloatArray, n_points: int = _POINTS, breaks: BoolArray | None = None
+) -> tuple[IntArray, FloatArray]:
     """Return stencils that integrate every interval of a grid.
 
     Parameters
@@ -29,6 +31,9 @@ def collocation_weights(times: FloatArray, n_points: int = _POINTS) -> tuple[Int
         Strictly increasing, any spacing.
     n_points : int, default=6
         Points of a stencil; the rule is exact for polynomials of degree ``n_points - 1``.
+    breaks : ndarray of bool, shape (n_samples,), optional
+        Points at which integrands may jump: no stencil reaches across them. Between breaks
+        that are near, fewer points count, and the others have weight zero.
 
     Returns
     -------
@@ -45,7 +50,8 @@ def collocation_weights(times: FloatArray, n_points: int = _POINTS) -> tuple[Int
     m = min(n_points, len(times))
     first = np.empty(len(times) - 1, dtype=np.int64)
     weights = np.empty((len(times) - 1, m))
-    kernel.interval_weights(times, m, first, weights)
+    none = np.zeros(len(times), dtype=np.bool_)
+    kernel.interval_weights(times, none if breaks is None else breaks, m, first, weights)
     return first, weights
 
 
@@ -62,12 +68,15 @@ class Grid:
         Measurements; NaN where none was made.
     distrusted : ndarray of bool, shape (n, d), optional
         Measurements that are taken for outliers.
+    before : ndarray of shape (n, n_known), optional
+        `known` just before every point, where controls switch.
     """
 
     times: FloatArray
     known: FloatArray
     y: FloatArray
     distrusted: BoolArray | None = None
+    before: FloatArray | None = None
 
     @cached_property
     def measured(self) -> BoolArray:
@@ -78,12 +87,17 @@ class Grid:
     @cached_property
     def stencils(self) -> tuple[IntArray, FloatArray]:
         """See :func:`collocation_weights`."""
-        return collocation_weights(self.times)
+        return collocation_weights(self.times, breaks=self.breaks)
 
     @cached_property
     def finer_stencils(self) -> tuple[IntArray, FloatArray]:
         """Stencils of order eight."""
-        return collocation_weights(self.times, _FINER)
+        return collocation_weights(self.times, _FINER, self.breaks)
+
+    @cached_property
+    def breaks(self) -> BoolArray | None:
+        """Where controls switch."""
+        return None if self.before is None else (self.before != self.known).any(axis=1)
 
     def doubting(self, distrusted: BoolArray) -> Grid:
         """Return the same grid with other measurements taken for outliers."""
@@ -97,13 +111,14 @@ class Grid:
         """Lengths of the intervals."""
         return np.diff(self.times)
 
-    def quadrature_error(self, f: FloatArray) -> FloatArray:
+    def quadrature_error(self, f: FloatArray, before: FloatArray | None = None) -> FloatArray:
         """Estimate the error of the integrals of `f`, shape (n - 1, d), in units of the states.
 
-        The distance from the rule of order eight.
+        The distance from the rule of order eight. `before` is `f` just before every point.
         """
         out = np.empty((len(f) - 1, f.shape[1]))
-        kernel.quadrature_gap(*self.stencils, *self.finer_stencils, f, out)
+        before = f if before is None else before
+        kernel.quadrature_gap(*self.stencils, *self.finer_stencils, f, before, out)
         return out
 
     def split(self, intervals: IntArray, x: FloatArray, f: FloatArray) -> tuple[Grid, FloatArray]:
@@ -126,11 +141,14 @@ class Grid:
         low, high = np.minimum(x[i], x[i + 1]), np.maximum(x[i], x[i + 1])
         middle = np.clip(middle, 2 * low - high, 2 * high - low)  # a wild law must not throw it far
         times = np.insert(self.times, i + 1, 0.5 * (self.times[i] + self.times[i + 1]))
-        known = np.insert(self.known, i + 1, 0.5 * (self.known[i] + self.known[i + 1]), axis=0)
+        ends = self.known if self.before is None else self.before
+        between = 0.5 * (self.known[i] + ends[i + 1])
+        known = np.insert(self.known, i + 1, between, axis=0)
+        before = None if self.before is None else np.insert(ends, i + 1, between, axis=0)
         doubts = self.distrusted
         if doubts is not None:
             doubts = np.insert(doubts, i + 1, False, axis=0)
-        grid = Grid(times, known, np.insert(self.y, i + 1, np.nan, axis=0), doubts)
+        grid = Grid(times, known, np.insert(self.y, i + 1, np.nan, axis=0), doubts, before)
         return grid, np.insert(x, i + 1, middle, axis=0)
 
 
@@ -201,6 +219,7 @@ class Linearized:
     grid: Grid
     x: FloatArray
     f: FloatArray
+    f_before: FloatArray
     r: FloatArray
     J: FloatArray
     rows: IntArray
@@ -248,6 +267,20 @@ class Linearized:
             else:
                 return info
 
+    def integrals(self, table: TermTable) -> FloatArray:
+        """Integrate the terms over the intervals, shape (n - 1, n_terms)."""
+        theta = table.evaluate(_inputs(self.grid, self.x))
+        switched = _inputs_before(self.grid, self.x)
+        before = theta if switched is None else table.evaluate(switched)
+        out = np.empty((len(theta) - 1, theta.shape[1]))
+        kernel.integrals(*self.grid.stencils, theta, before, out)
+        return out
+
+    @property
+    def resolution(self) -> FloatArray:
+        """The errors of the integrals of the law, shape (n - 1, d); see :class:`Grid`."""
+        return self.grid.quadrature_error(self.f, self.f_before)
+
     def sensitivities(self, table: TermTable, support: BoolArray | None = None) -> Sensitivities:
         """Return the derivatives by the coefficients of terms, equation by equation.
 
@@ -255,7 +288,7 @@ class Linearized:
         every equation has as many columns as the longest, the rest zero.
         """
         d, n = self.x.shape[1], len(self.grid.times) - 1
-        inner = -integrals(self.grid, table.evaluate(_inputs(self.grid, self.x)))
+        inner = -self.integrals(table)
         if support is None:
             p = table.n_terms
             return Sensitivities(
@@ -269,15 +302,15 @@ class Linearized:
         return Sensitivities(columns.reshape(n * d, width), np.arange(n * d), offset, d * width)
 
 
-def integrals(grid: Grid, theta: FloatArray) -> FloatArray:
-    """Integrate columns over the intervals of a grid, shape (n - 1, n_columns)."""
-    out = np.empty((len(theta) - 1, theta.shape[1]))
-    kernel.integrals(*grid.stencils, theta, out)
-    return out
-
-
 def _inputs(grid: Grid, x: FloatArray) -> FloatArray:
     return np.ascontiguousarray(np.hstack([x, grid.known]))
+
+
+def _inputs_before(grid: Grid, x: FloatArray) -> FloatArray | None:
+    """Return the inputs just before every point, where controls switch."""
+    if grid.before is None:
+        return None
+    return np.ascontiguousarray(np.hstack([x, grid.before]))
 
 
 def law_on(
@@ -331,12 +364,15 @@ def linearize(
     first, weights = grid.stencils
     m = weights.shape[1]
     f, slopes = law_on(table, coefficients, _inputs(grid, x))
+    switched = _inputs_before(grid, x)
+    before = (f, slopes) if switched is None else law_on(table, coefficients, switched)
     r, J = np.empty((n - 1) * d), np.empty(((n - 1) * d, m * d))
-    kernel.defects(first, weights, np.arange(n - 1), x, f, slopes, r, J)
+    kernel.defects(first, weights, np.arange(n - 1), x, f, slopes, *before, r, J)
     return Linearized(
         grid=grid,
         x=x,
         f=f,
+        f_before=before[0],
         r=r,
         J=J,
         rows=np.repeat(first * d, d),

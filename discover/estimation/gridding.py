@@ -10,6 +10,7 @@ import numpy as np
 from discover.estimation.collocation import Grid
 from discover.exceptions import DataError
 from discover.observations import Trajectory
+from discover.observations.interpolation import is_stepped
 from discover.problems.base import cut_notes
 from discover.problems.scales import noise_level
 from discover.typing import BoolArray, FloatArray
@@ -22,6 +23,7 @@ __all__ = [
     "isolated",
     "left_out",
     "measured_noise",
+    "measured_scale",
     "measured_spread",
     "misfit_of",
     "pieces_of",
@@ -30,6 +32,7 @@ __all__ = [
 SHORTEST = 8  # samples of a run
 _LONGEST_GAP = 10.0  # sampling intervals that the law may bridge
 _ISOLATED = 8.0  # distances of an outlier from its neighbours
+_STILL = 1e-12  # spread of rounding, relative to the size
 _CHANCE = 3.0  # times the variance of the noise: more than the mean of seven squares shows
 
 
@@ -53,6 +56,13 @@ def measured_spread(states: FloatArray) -> FloatArray:
     count = np.maximum(seen.sum(axis=0), 1)
     mean = np.where(seen, states, 0.0).sum(axis=0) / count
     return np.asarray(np.sqrt((np.where(seen, states - mean, 0.0) ** 2).sum(axis=0) / count))
+
+
+def measured_scale(states: FloatArray) -> FloatArray:
+    """Return the spread of every column; of one that never moves its size, or one if it is 0."""
+    wide = measured_spread(states)
+    size = np.where(np.isfinite(states), np.abs(states), 0.0).max(axis=0)
+    return np.asarray(np.where(wide > _STILL * size, wide, np.where(size > 0, size, 1.0)))
 
 
 def pieces_of(runs: Sequence[Trajectory]) -> list[Trajectory]:
@@ -81,23 +91,33 @@ def grid_of(run: Trajectory, step: float, include_time: bool) -> Grid:
     after = np.repeat(np.arange(len(gaps)), extra)
     share = np.concatenate([np.arange(1, n + 1) / (n + 1) for n in extra]) if len(after) else 0.0
     inside = run.times[after] + share * gaps[after]
-    known = _known(run, include_time)
-    between = known[after] + np.reshape(share, (-1, 1)) * np.diff(known, axis=0)[after]
+    known, before = _known(run, include_time)
+    between = known[after] + np.reshape(share, (-1, 1)) * (before[after + 1] - known[after])
+    switches = bool((before != known).any())
     return Grid(
         np.insert(run.times, after + 1, inside),
         np.insert(known, after + 1, between, axis=0),
         np.insert(run.states, after + 1, np.nan, axis=0),
+        before=np.insert(before, after + 1, between, axis=0) if switches else None,
     )
 
 
-def _known(run: Trajectory, include_time: bool) -> FloatArray:
-    """Return controls and time, the inputs of the law that are no unknowns."""
+def _known(run: Trajectory, include_time: bool) -> tuple[FloatArray, FloatArray]:
+    """Return controls and time, the inputs of the law that are no unknowns; also just before.
+
+    Controls that come in steps hold from their sample on.
+    """
     parts = [np.empty((len(run), 0))]
     if run.controls is not None:
         parts.append(np.column_stack([_filled(run.times, u) for u in run.controls.T]))
     if include_time:
         parts.append(run.times[:, None])
-    return np.hstack(parts)
+    known = np.hstack(parts)
+    before = known.copy()
+    if run.controls is not None:
+        held = np.flatnonzero(is_stepped(parts[1]))
+        before[1:, held] = known[:-1, held]
+    return known, before
 
 
 def _filled(times: FloatArray, values: FloatArray) -> FloatArray:

@@ -23,7 +23,7 @@ from discover.estimation.gridding import (
     grid_of,
     isolated,
     measured_noise,
-    measured_spread,
+    measured_scale,
     misfit_of,
     pieces_of,
 )
@@ -202,7 +202,7 @@ class Engine:
         self.d, self.p = pieces[0].n_states, table.n_terms
         self.allowed = np.ones((self.d, self.p), dtype=bool) if allowed is None else allowed
         states = np.concatenate([run.states for run in pieces])
-        self.least = _LEAST_NOISE * measured_spread(states)
+        self.least = _LEAST_NOISE * measured_scale(states)
         self.sigma = np.maximum(sigma, self.least)
         self.step = float(np.median(np.concatenate([np.diff(run.times) for run in pieces])))
         self.n_samples = len(states)
@@ -218,7 +218,6 @@ class Engine:
         self.path: list[Candidate] = []
         self.memory: FloatArray | None = None  # of the noise, where it is known
         self.interrupted = False
-        # on stderr, and only where that is a terminal
         self.progress = tqdm(desc="joint fit", unit=" round", disable=None, leave=False)
 
     # -- the model of the noise ----------------------------------------------------
@@ -306,7 +305,7 @@ class Engine:
         """Halve the intervals on which the law is faster than the grid; also how many."""
         grids, xs, added = [], [], 0
         for grid, x, run in zip(state.grids, state.x, self.linearize(state, 1.0), strict=True):
-            error = grid.quadrature_error(run.f) / state.sigma
+            error = run.resolution / state.sigma
             coarse = error.max(axis=1) > _RESOLVED
             coarse[1:-1] |= coarse[2:] | coarse[:-2]  # neighbours differ by a factor of two
             where = np.flatnonzero(coarse & (grid.steps > _FINEST * self.step))
@@ -324,7 +323,7 @@ class Engine:
         """
         blank = [np.zeros((len(x) - 1, self.d)) for x in state.x]
         runs = self.linearize(replace(state, unresolved=blank), 1.0)
-        errors = [grid.quadrature_error(run.f) for grid, run in zip(state.grids, runs, strict=True)]
+        errors = [run.resolution for run in runs]
         if level > _UNKNOWN:
             misses = [
                 excess_of(misfit_of(grid, x), state.sigma)
@@ -353,7 +352,8 @@ class Engine:
         columns = [self.first_guess(i) for i in range(self.d)]
         x = [np.column_stack(run) for run in zip(*columns, strict=True)]
         slopes = [np.gradient(v, t, axis=0) for v, t in zip(x, times, strict=True)]
-        self.speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
+        speed = np.sqrt(np.mean(np.concatenate(slopes) ** 2, axis=0))
+        self.speed = np.maximum(speed, self.sigma / (self.step * self.n_samples))
         errors = [
             grid.quadrature_error(slope) + excess_of(misfit_of(grid, v), self.sigma)
             for grid, slope, v in zip(self.grids, slopes, x, strict=True)
@@ -479,6 +479,7 @@ class Engine:
         memory = self.memory
         if memory is None:
             memory = np.array([of_state.correlation_time() for of_state in moments])
+            memory[state.sigma <= self.least] = 0.0  # what is left there is no noise
         sigma = np.sqrt([m.variance(time) for m, time in zip(moments, memory, strict=True)])
         return replace(state, sigma=np.maximum(sigma, self.least), memory=memory)
 

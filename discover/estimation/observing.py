@@ -17,7 +17,7 @@ from discover.observations import (
     default_max_gap,
     read_names,
 )
-from discover.observations.interpolation import interval_slopes, is_curved
+from discover.observations.interpolation import interval_slopes, is_curved, is_stepped
 from discover.problems import noise_level, time_scale
 from discover.problems.velocities import smooth_positions, with_velocities
 from discover.symbolic import SymbolicModel
@@ -189,10 +189,11 @@ def _controls(
         return np.concatenate(values), integrators.LINEAR
     parts = []
     for run, U in zip(runs, values, strict=True):
-        curved = np.full(law.n_controls, len(run) > 2)
+        curved, held = np.full(law.n_controls, len(run) > 2), np.zeros(law.n_controls, dtype=bool)
         if u_interpolation == "auto":
-            curved = is_curved(U, run.times)
-        parts.append(np.concatenate([U, *interval_slopes(U, run.times, curved)], axis=1))
+            held = is_stepped(U)
+            curved = is_curved(U, run.times) & ~held
+        parts.append(np.concatenate([U, *interval_slopes(U, run.times, curved, held)], axis=1))
     return np.concatenate(parts), integrators.CURVE
 
 

@@ -18,6 +18,7 @@ from discover.observations import Trajectory
 from discover.problems import WeakForm
 from discover.problems.base import input_rows, usable_segments
 from discover.problems.scales import noise_level
+from discover.problems.switches import split_at_switches
 from discover.regression import Estimate
 from discover.typing import BoolArray, FloatArray
 
@@ -124,7 +125,8 @@ class _Rows:
     def of(cls, run: Trajectory, table: TermTable, form: WeakForm, include_time: bool) -> _Rows:
         phi, slope = _windows(run.times, float(form.width), float(form.spacing), int(form.power))
         inputs = np.ascontiguousarray(input_rows(run, include_time))
-        theta = np.asarray(phi @ table.evaluate(inputs))
+        nodes, weights = split_at_switches(run, inputs, run.times, run.n_states, phi)
+        theta = np.asarray(weights @ table.evaluate(np.ascontiguousarray(nodes)))
         return cls(table, inputs, phi, slope, theta, -np.asarray(slope @ run.states))
 
     def normal(self, coefficients: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:

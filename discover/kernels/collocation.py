@@ -46,15 +46,18 @@ def law_at_points(program, constants, outputs, coefficients, X, f, slopes):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def defects(first, weights, left, x, f, slopes, r, J):
+def defects(first, weights, left, x, f, slopes, f_before, slopes_before, r, J):
     """Write the defects ``x[k+1] - x[k] - sum_j w[k, j] f[first[k] + j]`` and derivatives.
+
+    Points to the right of where an interval starts count with what the law was just before
+    them: controls may switch there.
 
     Parameters
     ----------
     first : (n_intervals,), first point of the stencil of an interval.
     weights : (n_intervals, m), quadrature weights, in units of time.
     left : (n_intervals,), the point an interval starts at.
-    x, f : (n, d); slopes : (n, d, d).
+    x, f, f_before : (n, d); slopes, slopes_before : (n, d, d).
     r : (n_intervals * d,) out.
     J : (n_intervals * d, m * d) out, with respect to the points of the stencil.
     """
@@ -68,17 +71,21 @@ def defects(first, weights, left, x, f, slopes, r, J):
             total = x[left[k] + 1, i] - x[left[k], i]
             for j in range(m):
                 w = weights[k, j]
-                total -= w * f[a + j, i]
+                value, slope = (f_before, slopes_before) if j > here else (f, slopes)
+                total -= w * value[a + j, i]
                 for c in range(d):
-                    J[row, j * d + c] = -w * slopes[a + j, i, c]
+                    J[row, j * d + c] = -w * slope[a + j, i, c]
             J[row, here * d + i] -= 1.0
             J[row, (here + 1) * d + i] += 1.0
             r[row] = total
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def integrals(first, weights, theta, out):
-    """Write the integrals of the columns of `theta` over every interval, (n_intervals, p)."""
+def integrals(first, weights, theta, before, out):
+    """Write the integrals of the columns of `theta` over every interval, (n_intervals, p).
+
+    The intervals are those between the points; `before` holds the columns just before them.
+    """
     n_intervals, m = weights.shape
     p = theta.shape[1]
     for k in range(n_intervals):
@@ -87,27 +94,39 @@ def integrals(first, weights, theta, out):
             out[k, c] = 0.0
         for j in range(m):
             w = weights[k, j]
+            source = before if a + j > k else theta
             for c in range(p):
-                out[k, c] += w * theta[a + j, c]
+                out[k, c] += w * source[a + j, c]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def interval_weights(times, m, first, weights):
-    """Write stencils of `m` points that integrate every interval of a grid exactly.
+def interval_weights(times, breaks, most, first, weights):
+    """Write stencils of `most` points that integrate every interval of a grid exactly.
 
-    Exact for polynomials of degree ``m - 1``: the moments of the interval are matched on
-    coordinates of order one, by elimination with row exchanges.
+    Exact for polynomials of one degree less: the moments of the interval are matched on
+    coordinates of order one, by elimination with row exchanges. Stencils end at breaks; between
+    two that are near, they have fewer points that count.
 
     Parameters
     ----------
-    times : (n,); first : (n - 1,) out; weights : (n - 1, m) out, in units of time.
+    times : (n,); breaks : (n,) of bool, where integrands may jump.
+    first : (n - 1,) out; weights : (n - 1, most) out, in units of time.
     """
     n = times.shape[0]
-    A = np.empty((m, m))
-    b = np.empty(m)
+    A = np.empty((most, most))
+    b = np.empty(most)
+    low, high = 0, 0
     for k in range(n - 1):
-        a = min(max(k - m // 2 + 1, 0), n - m)
-        first[k] = a
+        if k == high:
+            low, high = k, k + 1
+            while high < n - 1 and not breaks[high]:
+                high += 1
+        m = min(most, high - low + 1)
+        a = min(max(k - m // 2 + 1, low), high - m + 1)
+        first[k] = min(a, n - most)
+        offset = a - first[k]
+        for i in range(most):
+            weights[k, i] = 0.0
         middle = 0.5 * (times[k] + times[k + 1])
         reach = times[a + m - 1] - times[a]
         half = 0.5 * (times[k + 1] - times[k]) / reach
@@ -138,20 +157,22 @@ def interval_weights(times, m, first, weights):
         for i in range(m - 1, -1, -1):
             total = b[i]
             for j in range(i + 1, m):
-                total -= A[i, j] * weights[k, j]
-            weights[k, i] = total / A[i, i]
-        for i in range(m):
+                total -= A[i, j] * weights[k, offset + j]
+            weights[k, offset + i] = total / A[i, i]
+        for i in range(most):
             weights[k, i] *= reach
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def quadrature_gap(first, weights, finer_first, finer_weights, f, out):
+def quadrature_gap(first, weights, finer_first, finer_weights, f, before, out):
     """Write ``|fine - coarse|`` integrals of `f` over every interval, (n - 1, d)."""
     for k in range(out.shape[0]):
         for i in range(f.shape[1]):
             total = 0.0
             for j in range(weights.shape[1]):
-                total -= weights[k, j] * f[first[k] + j, i]
+                a = first[k] + j
+                total -= weights[k, j] * (before[a, i] if a > k else f[a, i])
             for j in range(finer_weights.shape[1]):
-                total += finer_weights[k, j] * f[finer_first[k] + j, i]
+                a = finer_first[k] + j
+                total += finer_weights[k, j] * (before[a, i] if a > k else f[a, i])
             out[k, i] = abs(total)

@@ -22,7 +22,8 @@ from discover.kernels.terms import combine, fill_slots
 DONE, NOT_FINITE, OUT_OF_BOUNDS, STEP_TOO_SMALL, TOO_MANY_STEPS = range(5)
 
 #: How controls are read: between samples, held from a sample on, one row per stage of RK4, or
-#: along cubics (columns: values, then slopes at the begin and at the end of each interval).
+#: along cubics (columns: values, then slopes at the begin and at the end of each interval; the
+#: slope at the sample whose value is held is NaN).
 LINEAR, HELD, STAGES, CURVE = range(4)
 
 #: What a fixed step is.
@@ -93,7 +94,11 @@ def set_controls(times, U, reading, j, s, t, n, v):
             h = times[j + 1] - times[j]
             w = (t - times[j]) / h
             v[n + c] = (1.0 - w) * U[j, c] + w * U[j + 1, c]
-            if reading == CURVE:  # the cubic with these ends and slopes
+            if reading == CURVE and np.isnan(U[j, m + c]):  # held
+                v[n + c] = U[j, c]
+            elif reading == CURVE and np.isnan(U[j, 2 * m + c]):  # held, and time runs back
+                v[n + c] = U[j + 1, c]
+            elif reading == CURVE:  # the cubic with these ends and slopes
                 slope = (U[j + 1, c] - U[j, c]) / h
                 bend = (1.0 - w) * (U[j, m + c] - slope) - w * (U[j, 2 * m + c] - slope)
                 v[n + c] += h * w * (1.0 - w) * bend
@@ -404,6 +409,6 @@ def dopri5(
             t, err_before, trouble = t_new, max(err, 1e-4), np.int64(STEP_TOO_SMALL)
             if sampled and lands:
                 j += 1
-                first = np.int64(0 if reading == HELD else 1)
+                first = np.int64(0 if reading == HELD or reading == CURVE else 1)
         counts[member, 0], counts[member, 1] = code, worst
         places[member, 0], places[member, 1] = t, x[worst]

@@ -24,6 +24,7 @@ from discover.problems.base import (
 )
 from discover.problems.piecewise import Piecewise, settled_gap
 from discover.problems.scales import noise_level, spread, time_scale
+from discover.problems.switches import split_at_switches
 from discover.problems.velocities import choose_cutoff, smooth_positions, with_velocities
 from discover.typing import FloatArray
 
@@ -82,8 +83,9 @@ class WeakForm(BaseEstimator):
     a half window of m samples. On a uniform grid the trapezoidal rule is used, which is
     then accurate to that tolerance. Irregular or coarse samples are first interpolated
     by a spline (controls as :func:`discover.dynamics.simulate` reads them) and
-    integrated on the fine grid. Each row is
-    normalised to a unit integral of phi, so that targets are mean derivatives.
+    integrated on the fine grid. Where controls come in steps, the nodes at their switches
+    count with the law before and after. Each row is normalised to a unit integral of phi,
+    so that targets are mean derivatives.
 
     The floor of the problem is the accuracy of its rows: 1e-6, or, where that is more, a
     share of what leaving out every second sample does to them (Richardson's argument).
@@ -333,7 +335,10 @@ def _pose_run(
         smooth = smooth_positions(run.states, run.times, windows.cutoff)
         motion = with_velocities(smooth, run.times, times)
         inputs = np.concatenate([*motion, inputs[:, run.n_states :]], axis=1)
-    return _Posed(inputs, _windowed(starts, phi, len(times)), targets, error)
+    operator = _windowed(starts, phi, len(times))
+    first = windows.order * run.n_states
+    inputs, operator = split_at_switches(run, inputs, times, first, operator)
+    return _Posed(inputs, operator, targets, error)
 
 
 def bump(m: int, power: int, dt: float, order: int = 1) -> tuple[FloatArray, FloatArray]:

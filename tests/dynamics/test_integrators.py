@@ -217,15 +217,22 @@ def test_cubic_controls_converge_at_order_four_and_are_chosen_for_smooth_ones(me
     assert np.all(-np.diff(np.log2(errors)) > 3.5)
 
 
-def test_each_control_is_read_in_its_own_way():
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "LSODA"])
+def test_each_control_is_read_in_its_own_way(method):
     t = np.linspace(0, 10, 101)
-    u = np.column_stack([np.sin(t), np.where(t % 2 < 1, 1.0, 0.0)])
-    both = law({"x": "p", "y": "q"}, ["p", "q"])
-    run = both.simulate([0.0, 0.0], t, u, rtol=1e-10)
+    rough = np.random.default_rng(0).normal(size=len(t))
+    u = np.column_stack([np.sin(t), np.where(t % 2 < 1, 1.0, 0.0), rough])
+    each = law({"x": "p", "y": "q", "z": "r"}, ["p", "q", "r"])
+    rule = {"method": method, "rtol": 1e-10, "n_substeps": 5}
+    run = each.simulate([0.0, 0.0, 0.0], t, u, **rule)
     np.testing.assert_allclose(run["x"], 1 - np.cos(t), atol=2e-6)
-    straight = both.simulate([0.0, 0.0], t, u, rtol=1e-10, u_interpolation="linear")
-    np.testing.assert_allclose(run["y"], straight["y"], atol=1e-12)
+    held = each.simulate([0.0, 0.0, 0.0], t, u, u_interpolation="previous", **rule)
+    np.testing.assert_allclose(run["y"], held["y"], atol=1e-9)
+    straight = each.simulate([0.0, 0.0, 0.0], t, u, u_interpolation="linear", **rule)
+    np.testing.assert_allclose(run["z"], straight["z"], atol=1e-9)
     assert np.abs(straight["x"] - 1 + np.cos(t)).max() > 1e-4
+    back = each.simulate(run.states[-1], t[::-1], u[::-1], **rule)
+    np.testing.assert_allclose(back.states[::-1], run.states, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["dopri5", "rk4", "DOP853"])
