@@ -18,8 +18,8 @@ __all__ = ["COMMANDS", "app", "main"]
 
 # in the order of --help
 COMMANDS = (
-    "look", "fit", "error", "show", "simulate", "validate", "assimilate", "train", "systems", "env",
-    "demo", "doctor", "bench",
+    "look", "fit", "error", "show", "simulate", "validate", "assimilate", "train", "distill",
+    "systems", "env", "demo", "doctor", "bench",
 )  # fmt: skip
 
 

@@ -22,12 +22,13 @@ from discover.control.gradient import GradientAgent
 from discover.control.mppi import MPPIAgent
 from discover.control.outcome import given_outcome, paid
 from discover.control.plant import Plant
-from discover.control.policy import ActionBox, Policy, PolicyForm, actor
+from discover.control.policy import ActionBox, PolicyForm, actor
 from discover.control.pruning import Pruning
 from discover.control.recorded import RecordedPlant, adopt
 from discover.control.reward import RewardLearner
 from discover.control.rounds import Round, is_kept, tracked
-from discover.control.run_folder import write_run
+from discover.control.run_folder import read_options, recorded_plant, write_run
+from discover.control.scoring import score_policy
 from discover.control.sparse import PolicyPath
 from discover.control.stability import ClosedLoop, closed_loop
 from discover.control.starts import like_those_seen, spread_starts
@@ -543,6 +544,40 @@ class SINDyRL:
             raise ValueError(f"SINDyRL: {owner}: max_terms must be 1 or more; got {max_terms}.")
         return form
 
+    @classmethod
+    def load(cls, folder: str | Path, **options: Any) -> Self:
+        """Take up a run from its folder, as it was when it was written.
+
+        Parameters
+        ----------
+        folder : path
+            As `learn` and `fit` fill `out`.
+        **options
+            Take the place of those of the run; those that were objects, such as an
+            environment, a library or an agent, have to be given.
+
+        Returns
+        -------
+        SINDyRL
+            Its surrogate is fitted again to the steps of the run.
+
+        Raises
+        ------
+        DataError
+            If there is no run in the folder, or an object is missing.
+        """
+        folder = Path(folder)
+        known, facts = read_options(folder, options)
+        agent, state = cls(**known), read_checkpoint(folder)
+        recorded = None if agent.env is not None else recorded_plant(facts, state.seed)
+        agent._begin(state.seed, recorded)
+        agent._restore(state)
+        if (folder / "policy.json").exists():
+            agent.policy_ = SymbolicModel.load(folder / "policy.json")
+        if not hasattr(agent, "surrogate_"):  # of a planner nothing was kept
+            agent.policy_ = agent._search()[0].policy
+        return agent
+
     def save(self, folder: Path) -> Path:
         """Write config.json, metrics (csv and jsonl), the models and checkpoint.npz."""
         state = Checkpoint(
@@ -556,19 +591,3 @@ class SINDyRL:
 def _nearly(target: float) -> float:
     """Return the score in a surrogate that is worth a whole real episode."""
     return target - 0.06 * abs(target)
-
-
-def score_policy(policy: Policy, env: Any, episodes: int = 20, seed: int = 0) -> FloatArray:
-    """Play whole fresh episodes with a frozen policy: a model, or a planner.
-
-    Returns
-    -------
-    ndarray of shape (episodes,)
-        Sums of rewards.
-    """
-    plant = Plant(env, seed=seed)
-    totals = [
-        plant.run(actor(policy, plant.box), plant.horizon, purpose="evaluate")
-        for _ in range(episodes)
-    ]
-    return np.array([episode.rewards.sum() for episode in totals])

@@ -56,7 +56,9 @@ def test_a_table_of_records_gives_a_policy_that_swings_the_plant_up(swung, tmp_p
     assert agent.plant_.env is None
     assert agent.plant_.steps == 400
     assert np.isnan(agent.real_return_)
-    assert (tmp_path / "run" / "policy.json").exists()
+    again = SINDyRL.load(tmp_path / "run")
+    np.testing.assert_array_equal(again.dynamics_.coefficients, agent.dynamics_.coefficients)
+    np.testing.assert_array_equal(again.policy_.coefficients, agent.policy_.coefficients)
     assert agent.dynamics_.pruned().complexity == 5
     assert score_policy(agent.policy_, "Pendulum-v1", 20, 10**6).mean() > -250
 

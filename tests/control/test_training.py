@@ -12,6 +12,7 @@ from discover.cli import main
 from discover.control import CMAAgent, SurrogateEnv, SurrogateVectorEnv
 from discover.control.plant import Plant
 from discover.control.training import score_policy
+from discover.exceptions import DataError
 from discover_envs.wrappers import PartialObservation
 
 NAMES = ("cos_th", "sin_th", "th_dot")
@@ -122,6 +123,25 @@ def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, caps
     assert main(["evaluate", str(folder / "policy.json"), *arguments]) == 0
     said = float(capsys.readouterr().out.split()[1])
     assert said == pytest.approx(score_policy(policy, "Pendulum-v1", 2, 5).mean(), rel=1e-4)
+
+
+def test_a_run_is_taken_up_from_its_folder_as_it_was(learned, tmp_path, capsys):
+    agent = learned[0]
+    folder = agent.save(tmp_path / "run")
+    with pytest.raises(DataError, match=r"objects .* pass env="):
+        SINDyRL.load(folder)
+    again = SINDyRL.load(folder, env="Pendulum-v1")
+    assert again.agent == agent.agent
+    assert again.rounds_ == agent.rounds_
+    np.testing.assert_array_equal(again.policy_.coefficients, agent.policy_.coefficients)
+    np.testing.assert_allclose(  # fitted to the last trial too
+        again.dynamics_.coefficients, agent.dynamics_.coefficients, atol=1e-6
+    )
+    assert main(["distill", str(folder), "--terms", "2", "--env", "Pendulum-v1"]) == 0
+    assert "sparse.json" in capsys.readouterr().out
+    assert SymbolicModel.load(folder / "sparse.json").complexity <= 2
+    assert main(["distill", str(tmp_path)]) == 2
+    assert "must be the folder of a run" in capsys.readouterr().err
 
 
 def test_a_plant_names_what_it_sees():
