@@ -146,7 +146,8 @@ class CMAAgent:
     members : int, default=3
         Members of the ensemble that every candidate meets.
     caution : float, default=0.5
-        Deviations over members and starts taken off the mean return.
+        Deviations over members and starts taken off the mean return; where starts are worth
+        very different amounts, 0 and more `n_starts` are better.
     restarts : int, default=1
         Fresh searches while the score is below the target; all of them if there is none, and
         the best is kept.
