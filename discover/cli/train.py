@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "discover train discover/CartPoleSwingup-v0 --seed 0 --bounds x=-1.75:1.75 --target 850",
         "discover train Pendulum-v1 --names cos_th,sin_th,th_dot --real-steps 400 --terms 6",
+        "discover train Pendulum-v1 --preset many-starts --real-steps 400",
         "discover train --from log.csv --names x,v --actions u --reward '-x**2 - 0.1*u**2' "
         "--plausible 0.5",
     )
@@ -29,6 +30,15 @@ def train(
     agent: Annotated[
         str, typer.Option(help="What searches the policy: cma, gradient, mppi, ppo or sac.")
     ] = "cma",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="quick: a sixth of the search, to see whether it works; thorough: twice the "
+            "search, from 8 starts with all members, and up to two fresh ones; many-starts: "
+            "episodes that begin anywhere: 16 starts with one member, a short exploration.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     real_steps: Annotated[int, typer.Option(min=1, help="Budget; all of them count.")] = 2500,
     reward: Annotated[
@@ -99,11 +109,12 @@ def train(
         raise typer.BadParameter("give an environment, or records by --from.", param_hint="ENV")
     name = records[0].stem if env is None and records else str(env).split("/")[-1]
     folder = out or Path("runs") / f"{name}-{seed}"
+    options = {"agent": agent} | _read_preset(preset, agent)
     learner = SINDyRL(
-        env, agent, reward=reward, terminal=terminal, bounds=box, target=target,
+        env, reward=reward, terminal=terminal, bounds=box, target=target,
         dynamics=DynamicsLearner(bounds=box, scheme=scheme),
         observation_names=names.split(",") if names else None, horizon=horizon,
-        plausible=plausible,
+        plausible=plausible, **options,
     )  # fmt: skip
     if records:
         found = learner.fit(_read_records(records, names, actions, paid, run, ended), seed, folder)
@@ -138,6 +149,20 @@ def train(
 
         earned = film(found.policy_, env, folder / "policy.gif", seed=1_000_000 + seed)
         typer.echo(f"{folder / 'policy.gif'}: a fresh episode that earned {earned:.5g}")
+
+
+def _read_preset(name: str | None, agent: str) -> dict[str, Any]:
+    from discover.control import PRESETS
+
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        what = f"it must be one of {', '.join(PRESETS)}; got {name!r}."
+        raise typer.BadParameter(what, param_hint="--preset")
+    if agent != "cma":
+        what = f"presets are settings of the agent cma; got --agent {agent}."
+        raise typer.BadParameter(what, param_hint="--preset")
+    return dict(PRESETS[name].options)
 
 
 def _read_records(

@@ -14,6 +14,7 @@ from discover.control.mppi import MPPIAgent, Planner
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, act
+from discover.control.presets import PRESETS, Preset
 from discover.control.pruning import Pruning
 from discover.control.recorded import RecordedPlant, read_transitions, transitions_of
 from discover.control.reward import RewardLearner
@@ -36,6 +37,7 @@ from discover.control.trust import (
 )
 
 __all__ = [
+    "PRESETS",
     "ActionBox",
     "Agent",
     "CMAAgent",
@@ -59,6 +61,7 @@ __all__ = [
     "PlantMemory",
     "PolicyForm",
     "PolicyPath",
+    "Preset",
     "Pruning",
     "RecallingPolicy",
     "RecordedPlant",

@@ -16,7 +16,8 @@ from discover.typing import FloatArray, IntArray
 
 __all__ = ["SurrogateEnv", "SurrogateVectorEnv"]
 
-Mode = Literal["member", "median"]
+Mode = Literal["member", "median", "mean"]
+_ALL = {"median": -1, "mean": -2}  # of the members, as Surrogate.step names them
 
 
 class _World:
@@ -25,15 +26,16 @@ class _World:
     def __init__(
         self, surrogate: Surrogate, starts: StartSampler, horizon: int, mode: Mode, count: int
     ) -> None:
-        if mode not in ("member", "median"):
+        if mode not in ("member", *_ALL):
             raise ValueError(
-                f"SurrogateVectorEnv: mode must be 'member' or 'median'; got {mode!r}."
+                f"SurrogateVectorEnv: mode must be 'member', 'median' or 'mean'; got {mode!r}."
             )
         self.surrogate, self.starts, self.horizon, self.mode = surrogate, starts, horizon, mode
         coordinates = surrogate.dynamics.coordinates
         self.z = np.zeros((count, len(coordinates.state_names)))
         self.seen = np.zeros((count, len(coordinates.observation_names)))
-        self.age, self.member = np.zeros(count, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+        self.age = np.zeros(count, dtype=np.int64)
+        self.member = np.full(count, _ALL.get(mode, 0), dtype=np.int64)
         box = surrogate.box
         names = coordinates.observation_names
         self.observed = spaces.Box(-np.inf, np.inf, (len(names),), dtype=np.float64)
@@ -69,8 +71,9 @@ class SurrogateEnv(gymnasium.Env[Any, Any]):
         ``(rng, n) -> observations``; real states for short horizons, for instance.
     horizon : int
         Steps after which an episode is truncated.
-    mode : {"member", "median"}, default="member"
-        Each episode follows one member of the ensemble, or all the median of them.
+    mode : {"member", "median", "mean"}, default="member"
+        Each episode follows one member of the ensemble, or all the median or mean of their
+        coefficients.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium's own form

@@ -156,7 +156,7 @@ class Surrogate:
         actions : ndarray of shape (n, n_actions)
             Clipped to their box here; discrete ones go to the nearest level.
         member : ndarray of int, shape (n,)
-            Which member moves each; -1 for the median of all.
+            Which member moves each; -1 for the median of all, -2 for their mean.
 
         Returns
         -------
@@ -181,8 +181,8 @@ class Surrogate:
         code, numbers = self._world
         if not step(code, numbers, which, z, u, after, seen, rewards, ended):
             raise ValueError(
-                f"Surrogate: member must be below {self.n_members}, or -1 for the median; "
-                f"got {which.max()}."
+                f"Surrogate: member must be below {self.n_members}, -1 for the median or -2 for "
+                f"the mean; got {which.min()} to {which.max()}."
             )
         return after, seen, rewards, ended
 
@@ -222,10 +222,10 @@ class Surrogate:
 
     @cached_property
     def _world(self) -> tuple[IntArray, FloatArray]:
-        """All of it for one step; the last set of weights is the median of the members."""
+        """All of it for one step; the last sets of weights are mean and median of the members."""
         program, sums, weights = self._change
-        median = np.median(weights, axis=0, keepdims=True)
-        change = (program, sums, np.concatenate([weights, median]))
+        both = np.stack([weights.mean(axis=0), np.median(weights, axis=0)])
+        change = (program, sums, np.concatenate([weights, both]))
         return compile_world(
             self._observe, change, self._outcome, self._circles, self._actions, self._bounds,
             self._caution[:4], self._stops,

@@ -76,18 +76,20 @@ def sum_shared(indptr, terms, weights, outputs, first, v, start, stop, out):
 def sort_by_set(which, n_sets, order, start):
     """Order rows by set: those of set `m` are ``order[start[m] : start[m + 1]]``.
 
+    The last two sets, mean and median of the others, are asked for by -2 and -1.
+
     Returns whether every row names one.
     """
     start[:] = 0
     for i in range(which.shape[0]):
-        if which[i] >= n_sets - 1:  # the last is asked for by a negative number
+        if which[i] >= n_sets - 2 or which[i] < -2:
             return False
-        start[(which[i] if which[i] >= 0 else n_sets - 1) + 1] += 1
+        start[(which[i] if which[i] >= 0 else n_sets + which[i]) + 1] += 1
     for m in range(n_sets):
         start[m + 1] += start[m]
     at = start[:-1].copy()
     for i in range(which.shape[0]):
-        m = which[i] if which[i] >= 0 else n_sets - 1
+        m = which[i] if which[i] >= 0 else n_sets + which[i]
         order[at[m]] = i
         at[m] += 1
     return True
@@ -112,7 +114,7 @@ def step(code, numbers, which, states, actions, after, seen, rewards, ended):
     code : ndarray of int64
     numbers : ndarray of float64
     which : ndarray of int64, shape (n,)
-        Set of weights that moves each row; negative for the last.
+        Set of weights that moves each row; -1 for the last, -2 for the one before.
     states : ndarray of shape (n, n_states)
     actions : ndarray of shape (n, n_actions)
         Clipped, or rounded to levels, here.

@@ -84,11 +84,12 @@ def test_steps_follow_the_member_of_each_row_and_leave_their_input_alone(pendulu
     dynamics = surrogate.dynamics
     seen = pendulum.data.states[-n:]
     z, u = dynamics.coordinates.states(seen), pendulum.data.actions[-n:]
-    which = np.arange(n)[::-1] % 6 - 1  # members of the rows are mixed; -1 is the median
+    which = np.arange(n)[::-1] % 7 - 2  # members of the rows are mixed; -1: median, -2: mean
     kept = z.copy()
     after, now, rewards, ended = surrogate.step(z, u, which)
     np.testing.assert_array_equal(z, kept)
-    laws = [*(dynamics.member(k) for k in range(5)), dynamics.model]
+    mean = dynamics.model.with_coefficients(dynamics.members.mean(axis=0))
+    laws = [*(dynamics.member(k) for k in range(5)), mean, dynamics.model]
     expected = np.array([laws[m].step(x, u=a) for m, x, a in zip(which, z, u, strict=True)])
     np.testing.assert_allclose(after, expected, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(now, np.stack([np.cos(after[:, 0]), np.sin(after[:, 0]),
@@ -105,6 +106,8 @@ def test_steps_refuse_rows_that_do_not_match(pendulum):
         surrogate.step(np.zeros((3, 2)), np.zeros((2, 1)), np.zeros(3, dtype=np.int64))
     with pytest.raises(ValueError, match="member must be below 5"):
         surrogate.step(np.zeros((1, 2)), np.zeros((1, 1)), np.array([5]))
+    with pytest.raises(ValueError, match="got -3 to -3"):
+        surrogate.step(np.zeros((1, 2)), np.zeros((1, 1)), np.array([-3]))
 
 
 def test_lanes_that_end_early_hand_over_without_mixing_rollouts(pendulum):

@@ -9,7 +9,7 @@ import discover_envs
 from discover import SINDyRL, SymbolicModel
 from discover.bench.control import SWINGUP_REWARD
 from discover.cli import main
-from discover.control import CMAAgent, SurrogateEnv, SurrogateVectorEnv
+from discover.control import PRESETS, CMAAgent, SurrogateEnv, SurrogateVectorEnv
 from discover.control.plant import Plant
 from discover.control.training import score_policy
 from discover.exceptions import DataError
@@ -123,6 +123,16 @@ def test_a_run_leaves_files_that_the_command_line_scores(learned, tmp_path, caps
     assert main(["evaluate", str(folder / "policy.json"), *arguments]) == 0
     said = float(capsys.readouterr().out.split()[1])
     assert said == pytest.approx(score_policy(policy, "Pendulum-v1", 2, 5).mean(), rel=1e-4)
+
+
+def test_presets_are_options_that_the_help_explains(capsys):
+    assert main(["train", "--help"]) == 0
+    told = "".join(character for character in capsys.readouterr().out if character.isalnum())
+    for name, preset in PRESETS.items():
+        assert SINDyRL("Pendulum-v1", **preset.options).agent == preset.options["agent"]
+        assert "".join(c for c in f"{name}{preset.purpose}" if c.isalnum()) in told
+    assert main(["train", "Pendulum-v1", "--preset", "slow"]) == 2
+    assert main(["train", "Pendulum-v1", "--preset", "quick", "--agent", "mppi"]) == 2
 
 
 def test_a_run_is_taken_up_from_its_folder_as_it_was(learned, tmp_path, capsys):
