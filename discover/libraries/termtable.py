@@ -28,6 +28,7 @@ _INFIX = {"add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2)
 #: Whole powers up to this one become products.
 LARGEST_EXPANDED_POWER = 64
 _MOST_FACTORS = 512
+_LONGEST_TEXT = 10_000  # characters: an expression used again and again grows exponentially
 
 
 def format_number(value: float) -> str:
@@ -152,7 +153,8 @@ class TermTable:
         """Text and binding strength of every slot."""
         texts: list[tuple[str, int]] = [(name, 9) for name in self.inputs]
         for k, (op, a, b) in enumerate(self.program.tolist(), start=self.n_inputs):
-            texts.append(self._text(op, a, b, self._factored[k], texts))
+            text = self._text(op, a, b, self._factored[k], texts)
+            texts.append(text if len(text[0]) <= _LONGEST_TEXT else (f"slot_{k}", 9))
         return texts
 
     def _text(
@@ -178,7 +180,10 @@ class TermTable:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Text of every term, in Python syntax; parsing it gives the same term."""
+        """Text of every term, in Python syntax; parsing it gives the same term.
+
+        Of more than 10,000 characters only the number of the slot is left.
+        """
         return tuple(self._texts[s][0] for s in self.outputs)
 
     def factors(self, term: int) -> dict[str, int]:

@@ -126,6 +126,15 @@ def test_rows_do_not_depend_on_how_many_are_evaluated_together(n):
     np.testing.assert_array_equal(table.evaluate(X), np.array(rows).reshape(n, 3))
 
 
+def test_names_do_not_grow_without_end_where_expressions_are_used_again_and_again():
+    builder = TermTableBuilder(["x"])
+    slot = 0
+    for _ in range(60):
+        slot = builder.binary("add", builder.unary("sin", slot), builder.unary("cos", slot))
+    (name,) = builder.table([slot]).names
+    assert len(name) <= 10_000
+
+
 def test_select_keeps_values_and_drops_instructions():
     builder = TermTableBuilder(INPUTS)
     table = builder.table([parse_expression(s, builder) for s in split_terms("x, sin(x*y), z**3")])
