@@ -10,7 +10,7 @@ import typer
 from discover.cli.app import app, examples, one_thread
 
 if TYPE_CHECKING:
-    from discover.control import Tracker, Transitions
+    from discover.control import ActionBox, Tracker, Transitions
 
 
 @app.command(
@@ -76,6 +76,10 @@ def train(
     actions: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Columns of --from that are actions.")
     ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=LOW:HIGH", help="Of the actions; else as recorded."),
+    ] = None,
     paid: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Of --from: what steps paid.")
     ] = None,
@@ -102,7 +106,7 @@ def train(
     if scheme not in SCHEMES:
         what = f"it must be one of {', '.join(SCHEMES)}; got {scheme!r}."
         raise typer.BadParameter(what, param_hint="--scheme")
-    box = _read_bounds(bounds)
+    box = _read_limits(bounds, "--bounds")
     if video and env is None:
         raise typer.BadParameter("a film needs an environment.", param_hint="--video")
     if env is None and not records:
@@ -117,7 +121,8 @@ def train(
         plausible=plausible, **options,
     )  # fmt: skip
     if records:
-        found = learner.fit(_read_records(records, names, actions, paid, run, ended), seed, folder)
+        data = _read_records(records, names, actions, paid, run, ended)
+        found = learner.fit(data, seed, folder, box=_action_box(data, limits))
         typer.echo(f"{found.plant_.steps} recorded steps; nothing was tried")
     else:
         tracker = _tracker(track, folder, {"env": env, "agent": agent, "seed": seed})
@@ -183,6 +188,21 @@ def _read_records(
     )
 
 
+def _action_box(data: Transitions, texts: list[str] | None) -> ActionBox | None:
+    import numpy as np
+
+    from discover.control import ActionBox
+
+    limits, names = _read_limits(texts, "--limits"), tuple(data.action_names)
+    if limits is None:
+        return None
+    if set(limits) != set(names):
+        what = f"it must be given for {', '.join(names)}; got {', '.join(limits)}."
+        raise typer.BadParameter(what, param_hint="--limits")
+    low, high = (np.array([limits[name][k] for name in names]) for k in (0, 1))
+    return ActionBox(names, low, high)
+
+
 def _tracker(name: str | None, folder: Path, config: dict[str, Any]) -> Tracker | None:
     from discover.control import make_tracker
 
@@ -194,7 +214,7 @@ def _tracker(name: str | None, folder: Path, config: dict[str, Any]) -> Tracker 
         raise typer.BadParameter(str(error), param_hint="--track") from None
 
 
-def _read_bounds(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:
+def _read_limits(texts: list[str] | None, option: str) -> dict[str, tuple[float, float]] | None:
     found = {}
     for text in texts or []:
         name, _, limits = text.partition("=")
@@ -203,7 +223,7 @@ def _read_bounds(texts: list[str] | None) -> dict[str, tuple[float, float]] | No
             found[name] = (float(low), float(high))
         except ValueError:
             what = f"it must be like x=-1.75:1.75; got {text!r}."
-            raise typer.BadParameter(what, param_hint="--bounds") from None
+            raise typer.BadParameter(what, param_hint=option) from None
     return found or None
 
 

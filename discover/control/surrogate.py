@@ -65,7 +65,8 @@ class Surrogate:
         the size of the increments): taken off every reward, and where an episode ends. A
         negative penalty is a bonus.
     lost : float, default=0.0
-        What every step pays that a rollout has left where disagreement ends it.
+        What every step pays that a rollout has left where disagreement ends it. Single steps
+        (:meth:`step`) just end.
     reward_range : (float, float)
         To which rewards are clipped: a learned one should not promise what it never saw.
     """

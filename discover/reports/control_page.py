@@ -111,7 +111,7 @@ def _curve(curve: LearningCurve) -> str:
             f'<div class="charts">{chart}</div><p class="key"><span class="line base"></span> '
             'score in the surrogate <span class="line"></span> best whole real episode</p>'
         )
-    body = table(head, rows) if rows else "<p>No policy was tried: the budget was explored.</p>"
+    body = table(head, rows) if rows else "<p>No policy was tried in the real world.</p>"
     return section("learning", "Promised and earned", chart + body, lead)
 
 

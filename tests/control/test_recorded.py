@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import discover_envs
-from discover import SINDyRL, Trajectory
+from discover import SINDyRL, SymbolicModel, Trajectory
+from discover.cli import main
 from discover.control import (
     ActionBox,
     CMAAgent,
@@ -51,7 +52,7 @@ def test_a_table_of_records_gives_a_policy_that_swings_the_plant_up(swung, tmp_p
     np.testing.assert_allclose(data.next_states, swung.next_states)
     np.testing.assert_allclose(data.rewards, swung.rewards)
     agent = SINDyRL(
-        agent=CMAAgent(generations=60, n_starts=8, members=1), reward=COST, horizon=200
+        agent=CMAAgent(generations=40, n_starts=8, members=1, restarts=0), reward=COST, horizon=200
     ).fit(data, out=tmp_path / "run")
     assert agent.plant_.env is None
     assert agent.plant_.steps == 400
@@ -61,6 +62,20 @@ def test_a_table_of_records_gives_a_policy_that_swings_the_plant_up(swung, tmp_p
     np.testing.assert_array_equal(again.policy_.coefficients, agent.policy_.coefficients)
     assert agent.dynamics_.pruned().complexity == 5
     assert score_policy(agent.policy_, "Pendulum-v1", 20, 10**6).mean() > -250
+
+
+def test_the_command_line_learns_from_a_table(swung, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table_of(swung).to_csv("log.csv", index=False)
+    options = ["--from", "log.csv", "--names", ",".join(NAMES), "--run", "run", "--preset", "quick"]
+    assert main(["train", *options, "--actions", "u", "--reward", COST, "--horizon", "50",
+                 "--limits", "u=-2:2"]) == 0  # fmt: skip
+    assert "400 recorded steps" in capsys.readouterr().out
+    policy = SymbolicModel.load("runs/log-0/policy.json")
+    assert (policy.saturation.low, policy.saturation.high) == (-2.0, 2.0)
+    assert main(["train", *options]) == 2
+    assert main(["train", *options, "--actions", "u", "--limits", "force=-2:2"]) == 2
+    assert main(["train"]) == 2
 
 
 def test_runs_of_the_environments_become_transitions():
