@@ -99,6 +99,8 @@ def _quadratic(env: Any) -> Any:
 
 #: What the best references of ``docs/environments/scores.csv`` earn.
 _WAKE_REFERENCE, _LORENZ_REFERENCE, _FISHERY_REFERENCE = -120.724, -15.0713, 34.2959
+#: Without control (``scores.csv``), and what PPO earns after 400,000 steps (`bench baselines`).
+_KS_FREE, _KS_PPO = -7.2952, -2.307
 _SWINGUP = "discover/CartPoleSwingup-v0"
 #: What is learned, by name.
 TASKS: dict[str, Task] = {
@@ -118,6 +120,8 @@ TASKS: dict[str, Task] = {
                    episodes=100, referenced=True),
     "fishery": Task("discover/FisheryTippingPoint-v0", worlds.Fishery, 500,
                     0.95 * _FISHERY_REFERENCE, episodes=100, referenced=True),
+    "Kuramoto-Sivashinsky": Task("discover/KuramotoSivashinsky-v0", worlds.kuramoto_sivashinsky,
+                                 4000, _KS_FREE + 0.9 * (_KS_PPO - _KS_FREE)),
 }  # fmt: skip
 
 

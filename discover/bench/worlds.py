@@ -9,7 +9,10 @@ import numpy as np
 
 from discover.typing import FloatArray
 
-__all__ = ["Fishery", "acrobot", "cartpole", "lorenz", "mountain_car", "pendulum", "wake"]
+__all__ = [
+    "Fishery", "acrobot", "cartpole", "kuramoto_sivashinsky", "lorenz", "mountain_car",
+    "pendulum", "wake",
+]  # fmt: skip
 
 PENDULUM_COST = "-(2*arctan(sin_th/(1.000001 + cos_th)))**2 - 0.1*th_dot**2 - 0.001*u**2"
 _SIDE = "8.48528137423857"  # sqrt(beta (rho - 1)), where the Lorenz system is to be held
@@ -78,6 +81,27 @@ def wake(env: Any) -> Any:
     from discover.control import CMAAgent, SINDyRL
 
     return SINDyRL(env, CMAAgent(n_starts=4, members=1, restarts=2), target=-120.0)
+
+
+def kuramoto_sivashinsky(env: Any) -> Any:
+    """Quieten a chaotic field with four jets, in 12 of its modes; the cost is learned.
+
+    Given are the symmetry of the jets, and that a step is cubic in the amplitudes, with jets
+    that act as the field has it: what a quadratic equation does over a short time.
+    """
+    from discover.control import CMAAgent, DynamicsLearner, SINDyRL, Symmetry
+    from discover.libraries import PolynomialLibrary, SymbolicLibrary
+
+    waves, jets = [f"a{k}" for k in range(12)], [f"jet{k}" for k in range(4)]
+    acted = PolynomialLibrary(1, inputs=waves) * SymbolicLibrary(jets)
+    return SINDyRL(
+        env, CMAAgent(16, 60, n_starts=4, members=1, restarts=0, extensions=0), modes=12,
+        symmetry=Symmetry(np.roll(np.arange(64), 16), [3, 0, 1, 2]), explore=3000, patience=0.25,
+        dynamics=DynamicsLearner(
+            PolynomialLibrary(3, inputs=waves) + acted, coordinates="observed", n_members=3,
+            noise=None,
+        ),
+    )  # fmt: skip
 
 
 class Fishery:

@@ -10,6 +10,7 @@ from discover.control.film import film
 from discover.control.gradient import GradientAgent
 from discover.control.harvest import HarvestPlanner
 from discover.control.memory import KnownPlant, PlantMemory, RecallingPolicy
+from discover.control.modes import Modes
 from discover.control.mppi import MPPIAgent, Planner
 from discover.control.outcome import given_outcome
 from discover.control.plant import Plant
@@ -23,6 +24,7 @@ from discover.control.sparse import PolicyPath, SparsePolicy
 from discover.control.stability import ClosedLoop, closed_loop
 from discover.control.stops import Stops, detect_stops
 from discover.control.surrogate import Surrogate
+from discover.control.symmetry import Symmetry
 from discover.control.termination import learn_termination
 from discover.control.tracking import TensorBoardTracker, Tracker, WandbTracker, make_tracker
 from discover.control.training import SINDyRL
@@ -55,6 +57,7 @@ __all__ = [
     "LearnedDynamics",
     "LearningCurve",
     "MPPIAgent",
+    "Modes",
     "PPOAgent",
     "Planner",
     "Plant",
@@ -74,6 +77,7 @@ __all__ = [
     "Surrogate",
     "SurrogateEnv",
     "SurrogateVectorEnv",
+    "Symmetry",
     "TensorBoardTracker",
     "Tracker",
     "Transitions",

@@ -195,12 +195,12 @@ def _read(layer: Any, form: PolicyForm) -> FloatArray:
     constant = _constant(form)
     if constant is not None:
         weights[:, constant] += layer.bias.detach().numpy()
-    return weights.ravel()
+    return form.gather(weights.ravel())
 
 
 def _write(layer: Any, form: PolicyForm, weights: FloatArray) -> None:
     import torch
 
     with torch.no_grad():
-        layer.weight.copy_(torch.as_tensor(weights.reshape(layer.weight.shape)))
+        layer.weight.copy_(torch.as_tensor(form.spread(weights).reshape(layer.weight.shape)))
         layer.bias.zero_()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from discover.control.modes import Modes
 from discover.control.transitions import Episode
 from discover.files import replacing
 from discover.typing import FloatArray
@@ -37,6 +38,8 @@ class Checkpoint:
     rng : dict
         State of the generator.
     rounds : list of dict
+    modes : Modes, optional
+        Through which the episodes were seen.
     """
 
     episodes: list[Episode]
@@ -48,6 +51,7 @@ class Checkpoint:
     seed: int
     rng: dict[str, Any]
     rounds: list[dict[str, Any]]
+    modes: Modes | None = None
 
 
 def write_checkpoint(state: Checkpoint, folder: Path) -> None:
@@ -56,7 +60,10 @@ def write_checkpoint(state: Checkpoint, folder: Path) -> None:
     for k, e in enumerate(state.episodes):
         arrays |= {f"o{k}": e.observations, f"a{k}": e.actions, f"r{k}": e.rewards}
     arrays |= {n: w for n, w in (("warm", state.warm), ("kept", state.kept)) if w is not None}
+    if state.modes is not None:
+        arrays |= {"modes": state.modes.vectors, "mean": state.modes.mean}
     facts = {
+        "observed": None if state.modes is None else state.modes.observation_names,
         "marks": [[e.terminated, e.purpose] for e in state.episodes],
         "n_resets": state.n_resets, "n_form": state.n_form, "best": state.best,
         "seed": state.seed, "rng": state.rng, "rounds": state.rounds,
@@ -80,9 +87,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             for k, (ended, purpose) in enumerate(facts["marks"])
         ]
         warm, kept = (stored[n] if n in stored else None for n in ("warm", "kept"))
+        modes = None
+        if "modes" in stored:
+            modes = Modes(stored["modes"], stored["mean"], tuple(facts["observed"]))
     return Checkpoint(
         episodes, facts["n_resets"], facts["n_form"], warm, kept, facts["best"], facts["seed"],
-        facts["rng"], facts["rounds"],
+        facts["rng"], facts["rounds"], modes,
     )  # fmt: skip
 
 

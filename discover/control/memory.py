@@ -58,6 +58,11 @@ class KnownPlant:
 
 
 def _remember(agent: SINDyRL) -> KnownPlant:
+    if agent.plant_.modes is not None:
+        raise ValueError(
+            "PlantMemory: agents must learn in the observations themselves, as modes of one plant "
+            f"are not those of another; got modes={agent.modes}."
+        )
     data = agent.plant_.data
     scale = np.sqrt(np.mean((data.next_states - data.states) ** 2, axis=0))
     scale = np.where(scale > 0, scale, 1.0)

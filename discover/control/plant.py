@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from discover.control.modes import Modes
 from discover.control.policy import ActionBox
 from discover.control.transitions import Episode, Transitions
 from discover.typing import FloatArray
@@ -36,6 +38,8 @@ class Plant:
         Steps of an episode.
     resets : int
         Episodes started so far.
+    modes : Modes or None
+        Through which observations are seen.
     """
 
     def __init__(
@@ -62,18 +66,30 @@ class Plant:
         limit = getattr(self.env.spec, "max_episode_steps", None)
         self.horizon = int(horizon or limit or 1000)
         self.seed, self.resets = seed, 0
+        self.modes: Modes | None = None
 
     @property
     def steps(self) -> int:
         """Real steps taken so far."""
         return len(self.data)
 
+    def show_modes(self, modes: Modes) -> None:
+        """Show amplitudes of modes from now on, and of all steps that were taken."""
+        taken, self.modes = self.data, modes
+        self.data = Transitions(modes.names, self.box.names, levels=self.box.levels.tolist())
+        for e in taken.episodes:
+            self.data.add(replace(e, observations=modes.amplitudes(e.observations)))
+
+    def _look(self, seen: Any) -> FloatArray:
+        rows = np.asarray(seen, dtype=np.float64)
+        return rows if self.modes is None else self.modes.amplitudes(rows)
+
     def start(self) -> FloatArray:
         """Start an episode; its seed depends on the seed and the number of the episode only."""
         sequence = np.random.SeedSequence([self.seed, self.resets])
         self.resets += 1
         seen, _ = self.env.reset(seed=int(sequence.generate_state(1)[0] // 2))
-        return np.asarray(seen, dtype=np.float64)
+        return self._look(seen)
 
     def run(
         self,
@@ -104,7 +120,7 @@ class Plant:
         for k in range(min(n_steps, self.horizon)):
             u = self.box.saturate(policy(seen[-1]))
             after, reward, ended, truncated, _ = self.env.step(self.box.to_env(u))
-            seen.append(np.asarray(after, dtype=np.float64))
+            seen.append(self._look(after))
             actions.append(u)
             rewards.append(float(reward))
             outside = any(not lo <= seen[-1][j] <= hi for j, lo, hi in box)
@@ -122,7 +138,7 @@ class Plant:
     def starts(self, rng: np.random.Generator, n: int) -> FloatArray:
         """Draw starts by resetting the environment: no step is taken."""
         seeds = rng.integers(2**31, size=n)
-        return np.array([self.env.reset(seed=int(s))[0] for s in seeds], dtype=np.float64)
+        return self._look([self.env.reset(seed=int(s))[0] for s in seeds])
 
 
 def _made(name: str) -> Any:

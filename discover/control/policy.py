@@ -77,12 +77,16 @@ class PolicyForm:
     box : ActionBox
     support : ndarray of bool, shape (n_actions, n_terms), optional
         The terms that may stand in the formula of each action; by default all.
+    shared : ndarray of shape (n_weights, n_terms_there), optional
+        Orthogonal rows of one length: the term weights that each weight moves, where a
+        symmetry ties them together; by default each moves its own.
     """
 
     table: TermTable
     scale: FloatArray
     box: ActionBox
     support: BoolArray = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
+    shared: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         """Fill in that all terms may be used."""
@@ -127,10 +131,25 @@ class PolicyForm:
     @property
     def n_weights(self) -> int:
         """How many numbers a policy is."""
-        return int(self.support.sum())
+        return len(self.shared) or int(self.support.sum())
+
+    @property
+    def free(self) -> PolicyForm:
+        """The family in which every term of every action has its own weight."""
+        return PolicyForm(self.table, self.scale, self.box, self.support)
+
+    def spread(self, weights: FloatArray) -> FloatArray:
+        """Return the weights of the single terms, shape (..., n_terms_there)."""
+        return np.asarray(weights @ self.shared) if self.shared.size else weights
+
+    def gather(self, single: FloatArray) -> FloatArray:
+        """Return the weights nearest to those of single terms, shape (..., n_weights)."""
+        if not self.shared.size:
+            return single
+        return np.asarray(single @ self.shared.T / (self.shared[0] @ self.shared[0]))
 
     def restricted(self, support: BoolArray) -> PolicyForm:
-        """Return the family with some of the terms only; columns that no action uses go."""
+        """Return the free family with some of the terms only; columns that no action uses go."""
         used = np.flatnonzero(support.any(axis=0))
         return PolicyForm(
             self.table.select(used), self.scale[used], self.box, np.array(support[:, used])
@@ -139,12 +158,12 @@ class PolicyForm:
     def coefficients(self, weights: FloatArray) -> FloatArray:
         """Return coefficients of the terms, shape (..., n_actions, n_terms)."""
         found = np.zeros((*weights.shape[:-1], *self.support.shape))
-        found[..., self.support] = weights * self._unit
+        found[..., self.support] = self.spread(weights) * self._unit
         return found
 
     def weights(self, coefficients: FloatArray) -> FloatArray:
         """Return the weights behind coefficients, shape (..., n_weights)."""
-        return np.asarray(coefficients[..., self.support] / self._unit)
+        return self.gather(np.asarray(coefficients[..., self.support] / self._unit))
 
     @property
     def _unit(self) -> FloatArray:

@@ -34,12 +34,13 @@ class RecordedPlant:
 
     Attributes
     ----------
-    env : None
+    env, modes : None
     resets : int
         0: nothing was started.
     """
 
     env = None
+    modes = None
 
     def __init__(
         self,

@@ -26,9 +26,9 @@ def reward_families(data: Transitions) -> list[TermTable]:
     """Return tables of terms, the simplest first.
 
     Quadratic terms of observations and actions, with angles for their cosines and sines and
-    without, after the step and before it; then products of bounded terms, whose widths are
-    found by variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413-432):
-    for each choice the terms are fitted by least squares.
+    without, after the step and before it; then, unless they are too many, products of bounded
+    terms, whose widths are found by variable projection (Golub and Pereyra, SIAM J. Numer.
+    Anal. 10 (1973) 413-432): for each choice the terms are fitted by least squares.
     """
     seen, acted = list(data.observation_names), list(data.action_names)
     earlier = [before(name) for name in seen]
@@ -37,7 +37,8 @@ def reward_families(data: Transitions) -> list[TermTable]:
     for names, inputs in ((seen, [*seen, *acted]), (earlier, [*seen, *acted, *earlier])):
         for variables in [names, *([_with_angles(names, pairs)] if pairs else [])]:
             found.append(SymbolicLibrary(_quadratic([*variables, *acted])).build(inputs))
-    return [*found, _bumps(data).build([*seen, *acted])]
+    bumps = _bumps(data)
+    return found if bumps is None else [*found, bumps.build([*seen, *acted])]
 
 
 def _with_angles(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
@@ -52,12 +53,18 @@ def _quadratic(variables: Sequence[str]) -> list[str]:
     return ["1", *variables, *(f"({a})*({b})" for a, b in squares)]
 
 
-def _bumps(data: Transitions) -> BumpLibrary:
-    """Choose one width per observation, those with which the terms explain the rewards best."""
+def _bumps(data: Transitions) -> BumpLibrary | None:
+    """Choose one width per observation, those with which the terms explain the rewards best.
+
+    None where there would be more terms than rows that judge the widths: their number doubles
+    with every observation.
+    """
     seen, names = data.next_states, list(data.observation_names)
     peak = np.abs(seen).max(axis=0)
     bounded = [n for n, top in zip(names, peak, strict=True) if top <= _IN_THE_UNIT + 1e-9]
     free = [n for n in names if n not in bounded]
+    if (1 + len(bounded)) * 2.0 ** len(free) * (1 + len(data.action_names)) > _ROWS:
+        return None
     rows = np.linspace(0, len(seen) - 1, min(len(seen), _ROWS)).astype(int)
     inputs = np.concatenate([seen, data.actions], axis=1)[rows]
     rewards = data.rewards[rows]

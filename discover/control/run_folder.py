@@ -20,6 +20,7 @@ from discover.control.policy import ActionBox
 from discover.control.recorded import RecordedPlant
 from discover.control.reward import RewardLearner
 from discover.control.rounds import Round
+from discover.control.symmetry import Symmetry
 from discover.control.transitions import Transitions
 from discover.exceptions import DataError
 from discover.files import write_text
@@ -34,6 +35,7 @@ _PARTS: dict[str, Any] = {
     part.__name__: part
     for part in (
         CMAAgent, DynamicsLearner, GradientAgent, MPPIAgent, PPOAgent, RewardLearner, SACAgent,
+        Symmetry,
     )
 }  # fmt: skip
 

@@ -82,7 +82,9 @@ class Loops:
         box = self.form.box
         half = 0.5 * (box.high - box.low) * ((raw > box.low) & (raw < box.high))
         found = np.einsum("kna,knp->nap", gain * half, terms / self.form.scale, optimize=True)
-        return np.asarray(found.reshape(len(found), -1))
+        single = found.reshape(len(found), -1)
+        shared = self.form.shared
+        return np.asarray(single @ shared.T if shared.size else single)
 
     # -- Jacobians of all steps at once ------------------------------------------------
 

@@ -69,6 +69,8 @@ class Surrogate:
         (:meth:`step`) just end.
     reward_range : (float, float)
         To which rewards are clipped: a learned one should not promise what it never saw.
+        Where nothing else ends the world, a law that runs off to infinity pays the least of
+        them for the rest of the episode.
     """
 
     dynamics: LearnedDynamics
@@ -84,6 +86,12 @@ class Surrogate:
     def n_members(self) -> int:
         """Number of members of the ensemble."""
         return len(self.dynamics.members)
+
+    @property
+    def _is_endless(self) -> bool:
+        """Whether nothing ends this world: who runs away in it gets the least for ever."""
+        ends = self.bounds or np.isfinite(self.limit) or len(self.outcome.target_names) > 1
+        return not ends and bool(np.isfinite(self.reward_range[0]))
 
     @cached_property
     def limits(self) -> tuple[FloatArray, FloatArray]:
@@ -141,9 +149,11 @@ class Surrogate:
             self._blur(rng, k * len(z0) * horizon), returns, lengths, kept,
         )  # fmt: skip
         rewards = kept.reshape(*shape, horizon) if trace else None
+        taken, ended = np.abs(lengths), lengths < 0
+        if self._is_endless:
+            returns[ended] += (horizon - taken[ended]) * self.reward_range[0]
         return Rollouts(
-            returns.reshape(shape), np.abs(lengths).reshape(shape), (lengths < 0).reshape(shape),
-            rewards,
+            returns.reshape(shape), taken.reshape(shape), ended.reshape(shape), rewards
         )  # fmt: skip
 
     def step(

@@ -15,28 +15,27 @@ from discover.control.checkpoint import (
     read_checkpoint,
     rounds_as_data,
 )
-from discover.control.distillation import Distillation
 from discover.control.dynamics import DynamicsLearner
 from discover.control.expectation import Expectation
+from discover.control.found import FoundPolicy
 from discover.control.gradient import GradientAgent
+from discover.control.modes import Modes
 from discover.control.mppi import MPPIAgent
 from discover.control.outcome import given_outcome, paid
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, actor
-from discover.control.pruning import Pruning
 from discover.control.recorded import RecordedPlant, adopt
 from discover.control.reward import RewardLearner
 from discover.control.rounds import Round, is_kept, tracked
 from discover.control.run_folder import read_options, recorded_plant, write_run
 from discover.control.scoring import score_policy
-from discover.control.sparse import PolicyPath
-from discover.control.stability import ClosedLoop, closed_loop
 from discover.control.starts import like_those_seen, spread_starts
 from discover.control.surrogate import Surrogate
+from discover.control.symmetry import Symmetry
 from discover.control.termination import learn_termination
 from discover.control.tracking import Tracker
 from discover.control.transitions import Transitions
-from discover.libraries import FeatureLibrary
+from discover.libraries import FeatureLibrary, PolynomialLibrary
 from discover.symbolic import SymbolicModel
 from discover.typing import FloatArray
 
@@ -50,7 +49,7 @@ _JUDGED_STARTS = 128
 _MOST_POLISHES = 3
 
 
-class SINDyRL:
+class SINDyRL(FoundPolicy):
     """Dyna with sparse laws: explore, fit, search a policy in the fit, try it, repeat.
 
     Parameters
@@ -69,7 +68,7 @@ class SINDyRL:
     dynamics : DynamicsLearner, optional
     reward_learner : RewardLearner, optional
     policy_library : FeatureLibrary, optional
-        By default monomials up to degree 3 of the observations.
+        By default monomials up to degree 3 of the observations; with `modes`, 1.
     bounds : mapping of str to (low, high), optional
         Box of observations: what leaves it is masked, and ends real and surrogate episodes.
     starts : {"reset", "observed"}, default="reset"
@@ -91,6 +90,13 @@ class SINDyRL:
         Disagreement of the members up to which a step of a surrogate is taken for possible,
         in units of the increments. What goes beyond ends there, and every step left pays as
         little as the worst that was recorded. By default all steps are taken for possible.
+    modes : int, optional
+        Learn in so many amplitudes a0, a1, ... of the modes that hold most of the variance
+        of the first steps: for fields, and other observations that are many. Reward and end
+        are learned then. ``policy_`` acts on the observations themselves.
+    symmetry : Symmetry, optional
+        Of the environment: dynamics and reward learn from all rearranged steps too, and
+        policies that act alike on what is alike are searched.
 
     Attributes
     ----------
@@ -112,6 +118,7 @@ class SINDyRL:
     """
 
     policy_: Any
+    _policy: Any  # over what the plant shows
     _target: float | None
     _kept: FloatArray | None
 
@@ -135,6 +142,8 @@ class SINDyRL:
         observation_names: Sequence[str] | None = None,
         penalty: float = 0.0,
         plausible: float | None = None,
+        modes: int | None = None,
+        symmetry: Symmetry | None = None,
     ) -> None:
         self.env, self.agent = env, agent
         self.reward, self.terminal = reward, terminal
@@ -143,7 +152,7 @@ class SINDyRL:
         self.starts, self.target = starts, target
         self.explore, self.hold, self.horizon = explore, hold, horizon
         self.patience, self.observation_names, self.penalty = patience, observation_names, penalty
-        self.plausible = plausible
+        self.plausible, self.modes, self.symmetry = plausible, modes, symmetry
 
     def learn(
         self,
@@ -226,6 +235,8 @@ class SINDyRL:
             ``real_return_`` is NaN: nothing was tried. With an `env`, episodes begin where it
             resets to.
         """
+        if self.modes is not None:
+            raise ValueError("SINDyRL: modes must be None to learn from records; project them.")
         if not len(data):
             raise ValueError("SINDyRL: data must have a step; got none.")
         if self.reward is None and not np.isfinite(data.rewards).all():
@@ -254,6 +265,14 @@ class SINDyRL:
     def _begin(self, seed: int, plant: Plant | RecordedPlant | None = None) -> None:
         if plant is None:
             plant = self._plant(seed, self.observation_names)
+        names, actions = plant.data.observation_names, plant.box.names
+        if self.symmetry is not None:
+            self.symmetry.check(len(names), len(actions))
+        if self.modes is not None and (self.reward, self.terminal, self.bounds) != (None,) * 3:
+            raise ValueError(
+                "SINDyRL: with modes, reward, terminal and bounds must be None: the amplitudes "
+                "that they would be about are not known before; leave them out."
+            )
         self._rng = np.random.default_rng(seed)
         self.plant_: Any = plant
         self._is_recorded = plant.steps > 0  # and no more steps are taken
@@ -291,10 +310,15 @@ class SINDyRL:
 
             most = min(n_steps - plant.steps, max(1, plant.horizon // 2))
             plant.run(held, most, purpose="explore", bounds=self.bounds)
+        if self.modes is not None:
+            names = tuple(plant.data.observation_names)
+            plant.show_modes(Modes.of(self._steps().states, names, self.modes))
         self._n_form = len(plant.data.episodes)
 
     def _restore(self, state: Checkpoint) -> None:
         """Take up a loop where it stopped: its data, its weights and its random numbers."""
+        if state.modes is not None:
+            self.plant_.show_modes(state.modes)
         for episode in state.episodes:
             self.plant_.data.add(episode)
         self.plant_.resets, self.plant_.seed = state.n_resets, state.seed
@@ -304,7 +328,8 @@ class SINDyRL:
         if self._kept is not None and self._kept.size:  # a planner is not a list of numbers
             self._fit()
             assert self._form is not None
-            self.policy_, self.real_return_ = self._form.model(self._kept), state.best
+            self._choose(self._form.model(self._kept))
+            self.real_return_ = state.best
 
     def _is_trusted(self) -> bool:
         """Return whether the last real episode went as the surrogate had promised."""
@@ -317,7 +342,7 @@ class SINDyRL:
         returns and half that of their worst tenth: one that a real episode liked may still
         fail from the next start. One search without a warm start is among them.
         """
-        form, candidates = self._form, [(self.policy_, self._kept)]
+        form, candidates = self._form, [(self._policy, self._kept)]
         assert form is not None
         for attempt in range(_MOST_POLISHES):
             self._warm = None if attempt == 1 else self._warm
@@ -329,7 +354,8 @@ class SINDyRL:
             returns = np.sort(run.returns.reshape(len(candidates), -1), axis=1)
             worst = returns[:, : max(1, returns.shape[1] // 10)].mean(axis=1)
             best = int(np.argmax(returns.mean(axis=1) + worst))
-            self.policy_, self._warm = candidates[best]
+            policy, self._warm = candidates[best]
+            self._choose(policy)
             if self._target is not None and worst[best] >= self._target:
                 break
 
@@ -365,13 +391,14 @@ class SINDyRL:
         learner = self.dynamics
         if learner is None:
             learner = DynamicsLearner(bounds=self.bounds)
-        learned = learner.fit(plant.data)
+        data = self._steps()
+        learned = learner.fit(data)
         names = plant.data.observation_names
         if isinstance(self.reward, str):
             end = learn_termination(plant.data) if self.terminal is None else self.terminal
             outcome = given_outcome(self.reward, names, plant.box.names, end)
         elif self.reward is None:
-            outcome = (self.reward_learner or RewardLearner()).fit(plant.data, self.terminal)
+            outcome = (self.reward_learner or RewardLearner()).fit(data, self.terminal)
         else:
             outcome = self.reward
         surrogate = Surrogate(
@@ -384,10 +411,23 @@ class SINDyRL:
             )
             circles = [(c, s) for _, c, s in learned.coordinates.circles]
             circles += list(learned.coordinates.projected)
-            self._form = PolicyForm.over(self.policy_library, names, seen, plant.box, circles)
+            self._form = PolicyForm.over(self._terms(), names, seen, plant.box, circles)
+            if self.symmetry is not None:
+                self._form = self.symmetry.share(self._form, plant.modes)
         self.dynamics_, self.reward_ = learned.law, outcome
         self.surrogate_ = surrogate
         return surrogate
+
+    def _steps(self) -> Transitions:
+        """Return the real steps, and what a symmetry makes of them."""
+        data: Transitions = self.plant_.data
+        return data if self.symmetry is None else self.symmetry.spread(data, self.plant_.modes)
+
+    def _terms(self) -> FeatureLibrary | None:
+        """Return the terms of the policy; linear ones of modes, of which there are many."""
+        if self.policy_library is None and self.modes is not None:
+            return PolynomialLibrary(1)
+        return self.policy_library
 
     def _filter(self, outcome: SymbolicModel) -> dict[str, float]:
         """Return what a surrogate does with steps that are not plausible."""
@@ -458,91 +498,15 @@ class SINDyRL:
     def _keep(self, search: Search, value: float) -> None:
         """Keep the policy with the best counted real return."""
         if value > self.real_return_ or not hasattr(self, "policy_"):
-            self.policy_, self.real_return_ = search.policy, value
+            self._choose(search.policy)
+            self.real_return_ = value
             self._kept = search.weights
 
-    # -- what can be made of it -------------------------------------------------------
+    def _choose(self, policy: Any) -> None:
+        modes: Modes | None = self.plant_.modes
+        self._policy, self.policy_ = policy, policy if modes is None else modes.lift(policy)
 
-    def sparsify(
-        self, max_terms: int | None = None, *, pruning: Pruning | None = None, seed: int = 0
-    ) -> PolicyPath:
-        """Shorten the policy in the last surrogate; no real step is taken.
-
-        Parameters
-        ----------
-        max_terms : int, optional
-            Of the policy that is chosen.
-        pruning : Pruning, optional
-        seed : int
-
-        Returns
-        -------
-        PolicyPath
-            Returns against the number of terms; ``.policy`` is the shortest policy about as
-            good as the best one.
-        """
-        form = self._known_form("sparsify", max_terms)
-        return (pruning or Pruning()).run(
-            self.surrogate_, form, self.policy_, self._sample_starts, self.plant_.horizon,
-            rng=np.random.default_rng(seed), max_terms=max_terms,
-        )  # fmt: skip
-
-    def distill(
-        self,
-        teacher: Any,
-        max_terms: int | None = None,
-        *,
-        library: FeatureLibrary | None = None,
-        distillation: Distillation | None = None,
-        seed: int = 0,
-    ) -> PolicyPath:
-        """Imitate a teacher by formulas, in the last surrogate; no real step is taken.
-
-        Parameters
-        ----------
-        teacher : object
-            With ``predict(observations, deterministic=True)``, as those of
-            stable-baselines3, or callable: observations to actions.
-        max_terms : int, optional
-            Of the policy that is chosen.
-        library : FeatureLibrary, optional
-            Terms of the formulas; by default those of the agent's own policy.
-        distillation : Distillation, optional
-        seed : int
-        """
-        form = self._known_form("distill", max_terms)
-        if library is not None:
-            data = self.plant_.data
-            form = PolicyForm.over(library, data.observation_names, data.states, form.box)
-        return (distillation or Distillation()).run(
-            teacher, self.surrogate_, form, self._sample_starts, self.plant_.horizon,
-            rng=np.random.default_rng(seed), max_terms=max_terms,
-        )  # fmt: skip
-
-    def eigenvalues(self, target: Any, policy: SymbolicModel | None = None) -> ClosedLoop:
-        """Linearise the last surrogate with a policy, by default the agent's, near a target.
-
-        Parameters
-        ----------
-        target : array-like of shape (n_observations,), or mapping
-            An observation; by name, those left out are 0.
-        policy : SymbolicModel, optional
-        """
-        self._known_form("eigenvalues")
-        return closed_loop(self.surrogate_, self.policy_ if policy is None else policy, target)
-
-    def _known_form(self, owner: str, max_terms: int | None = None) -> PolicyForm:
-        form: PolicyForm | None = getattr(self, "_form", None)
-        if form is None or not hasattr(self, "policy_"):
-            raise ValueError(f"SINDyRL: {owner} needs a policy; call learn() first.")
-        if owner != "distill" and not isinstance(self.policy_, SymbolicModel):
-            raise ValueError(
-                f"SINDyRL: {owner} needs a policy that is a formula, not a planner; search one "
-                "with another agent."
-            )
-        if max_terms is not None and not max_terms >= 1:
-            raise ValueError(f"SINDyRL: {owner}: max_terms must be 1 or more; got {max_terms}.")
-        return form
+    # -- what is left behind ----------------------------------------------------------
 
     @classmethod
     def load(cls, folder: str | Path, **options: Any) -> Self:
@@ -574,8 +538,10 @@ class SINDyRL:
         agent._restore(state)
         if (folder / "policy.json").exists():
             agent.policy_ = SymbolicModel.load(folder / "policy.json")
+            if agent.plant_.modes is None:
+                agent._policy = agent.policy_
         if not hasattr(agent, "surrogate_"):  # of a planner nothing was kept
-            agent.policy_ = agent._search()[0].policy
+            agent._choose(agent._search()[0].policy)
         return agent
 
     def save(self, folder: Path) -> Path:
@@ -583,7 +549,7 @@ class SINDyRL:
         state = Checkpoint(
             self.plant_.data.episodes, self.plant_.resets, self._n_form, self._warm, self._kept,
             self.real_return_, self.plant_.seed, dict(self._rng.bit_generator.state),
-            rounds_as_data(self.rounds_),
+            rounds_as_data(self.rounds_), self.plant_.modes,
         )  # fmt: skip
         return write_run(self, state, folder)
 

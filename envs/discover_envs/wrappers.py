@@ -17,6 +17,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from discover.observations.modes import proper_modes
 from discover_envs.env import WorldVectorEnv, member_seeds
 
 __all__ = [
@@ -300,46 +301,6 @@ class ModalObservationVector(_SeenVector):
 
     def __init__(self, env: VectorEnv[Any, Any, Any], modes: Any, mean: Any = None) -> None:
         super().__init__(env, _Modes("ModalObservationVector", _inner_box(env), modes, mean))
-
-
-def proper_modes(snapshots: np.ndarray, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the modes that hold the most variance: proper orthogonal decomposition.
-
-    Parameters
-    ----------
-    snapshots : ndarray of shape (n_samples, n_observations)
-    n_modes : int
-
-    Returns
-    -------
-    modes : ndarray of shape (n_modes, n_observations)
-        Orthonormal rows; the largest entry of each is positive.
-    mean : ndarray of shape (n_observations,)
-    energy : ndarray of shape (n_modes,)
-        Share of the variance in each.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer snapshots or observations than modes.
-
-    Notes
-    -----
-    The singular value decomposition of the snapshots without their mean (L. Sirovich,
-    Q. Appl. Math. 45 (1987) 561-571). No weights: on a grid of unequal cells, scale first.
-    """
-    snapshots = np.asarray(snapshots, dtype=float)
-    if snapshots.ndim != 2 or not 1 <= n_modes <= min(snapshots.shape):
-        raise ValueError(
-            f"proper_modes: n_modes must be between 1 and both sizes of snapshots, "
-            f"{snapshots.shape}; got {n_modes}."
-        )
-    mean = snapshots.mean(axis=0)
-    _, sizes, modes = np.linalg.svd(snapshots - mean, full_matrices=False)
-    modes = modes[:n_modes]
-    largest = np.abs(modes).argmax(axis=1)
-    modes = modes * np.sign(modes[np.arange(n_modes), largest])[:, None]
-    return modes, mean, sizes[:n_modes] ** 2 / np.sum(sizes**2)
 
 
 class HeldAction(gymnasium.Wrapper, RecordConstructorArgs):  # type: ignore[type-arg]
