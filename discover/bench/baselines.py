@@ -1,4 +1,4 @@
-"""What others need for a swing-up: the same scores, every real step counted, one row per run."""
+"""What others need for a swing-up, and PPO for a field: every real step counted, a row per run."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from discover.typing import FloatArray
 __all__ = ["BASELINES", "Baseline", "run"]
 
 _ENV = "discover/CartPoleSwingup-v0"
+_FIELD = "discover/KuramotoSivashinsky-v0"
 _RAIL = {"x": (-1.75, 1.75)}
 
 #: ``(env, real_steps, seed) -> (policy, real steps taken)``.
@@ -48,11 +49,14 @@ class Baseline:
         Budget.
     seeds : int
         Runs of the benchmark.
+    env : str
+        Its id.
     """
 
     learn: Learner
     real_steps: int
     seeds: int = 1
+    env: str = _ENV
 
 
 # -- the same loop with another part -------------------------------------------------
@@ -110,10 +114,10 @@ def _cma(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
 
 
 class _Network:
-    """A policy of stable-baselines3 that holds its actions."""
+    """A policy of stable-baselines3 that holds its actions; `look` scales what it sees."""
 
-    def __init__(self, model: Any, hold: int) -> None:
-        self.model, self.hold = model, hold
+    def __init__(self, model: Any, hold: int, look: Any = None) -> None:
+        self.model, self.hold, self.look = model, hold, look
         self.restart()
 
     def restart(self) -> None:
@@ -122,7 +126,8 @@ class _Network:
 
     def rhs(self, seen: FloatArray) -> FloatArray:
         if self._steps % self.hold == 0:
-            action, _ = self.model.predict(seen, deterministic=True)
+            shown = seen if self.look is None else self.look(seen)
+            action, _ = self.model.predict(shown, deterministic=True)
             self._action = np.asarray(action, dtype=np.float64)
         self._steps += 1
         return self._action
@@ -144,6 +149,23 @@ def _ppo(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
     )  # fmt: skip
     model.learn(real_steps)
     return _Network(model, 1), int(model.num_timesteps)
+
+
+def _ppo_of_fields(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
+    """Train PPO in eight copies of a field, on scaled observations and rewards."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from discover_envs import make_vec
+
+    batch: Any = make_vec(_FIELD, num_envs=8, autoreset_mode="SameStep")
+    scaled = VecNormalize(to_sb3(batch), gamma=0.99)
+    model = PPO(
+        "MlpPolicy", scaled, seed=seed, n_steps=512, batch_size=128, gamma=0.99, use_sde=True,
+        sde_sample_freq=8, policy_kwargs={"net_arch": [128, 128]}, device="cpu",
+    )  # fmt: skip
+    model.learn(real_steps)
+    return _Network(model, 1, scaled.normalize_obs), int(model.num_timesteps)
 
 
 def _sac(env: Any, real_steps: int, seed: int, hold: int = 5) -> tuple[Any, int]:
@@ -171,6 +193,7 @@ BASELINES: dict[str, Baseline] = {
     "swing-up, CMA-ES without surrogate": Baseline(_cma, 500_000),
     "swing-up, PPO without surrogate": Baseline(_ppo, 300_000, 3),
     "swing-up, SAC without surrogate": Baseline(_sac, 50_000, 2),
+    "Kuramoto-Sivashinsky, PPO without surrogate": Baseline(_ppo_of_fields, 409_600, 3, _FIELD),
 }  # fmt: skip
 
 
@@ -181,9 +204,9 @@ def measure(name: str, seed: int) -> Result:
 
     baseline = BASELINES[name]
     started = time.process_time()
-    policy, steps = baseline.learn(make(_ENV), baseline.real_steps, seed)
+    policy, steps = baseline.learn(make(baseline.env), baseline.real_steps, seed)
     seconds = time.process_time() - started
-    scored = score_policy(policy, make(_ENV), 20, seed=10**6 + seed)
+    scored = score_policy(policy, make(baseline.env), 20, seed=10**6 + seed)
     return Result(name, seed, steps, float(scored.mean()), float(scored.min()), seconds)
 
 

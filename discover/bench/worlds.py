@@ -97,6 +97,7 @@ def kuramoto_sivashinsky(env: Any) -> Any:
     return SINDyRL(
         env, CMAAgent(16, 60, n_starts=4, members=1, restarts=0, extensions=0), modes=12,
         symmetry=Symmetry(np.roll(np.arange(64), 16), [3, 0, 1, 2]), explore=3000, patience=0.25,
+        target=-3.0,
         dynamics=DynamicsLearner(
             PolynomialLibrary(3, inputs=waves) + acted, coordinates="observed", n_members=3,
             noise=None,
