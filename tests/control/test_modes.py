@@ -11,6 +11,7 @@ from discover.control import (
     Episode,
     Modes,
     PolicyForm,
+    RewardLearner,
     Surrogate,
     Symmetry,
     Transitions,
@@ -82,6 +83,7 @@ def chaos(agent, explore=200):
         make("discover/KuramotoSivashinsky-v0"), agent, modes=5, horizon=40, explore=explore,
         symmetry=Symmetry(np.roll(np.arange(64), 16), [3, 0, 1, 2]),
         dynamics=DynamicsLearner(coordinates="observed", noise=None, n_members=2),
+        reward_learner=RewardLearner(PolynomialLibrary(2)),
     )  # fmt: skip
 
 
