@@ -10,7 +10,7 @@ import numpy as np
 from discover.control.modes import Modes
 from discover.control.policy import PolicyForm
 from discover.control.transitions import Transitions
-from discover.typing import FloatArray
+from discover.typing import FloatArray, IntArray
 
 __all__ = ["Symmetry"]
 
@@ -24,10 +24,10 @@ class Symmetry:
 
     Parameters
     ----------
-    observations : sequence of int
+    observations : sequence of int or ndarray of int
         The rearranged observation is ``seen[observations]``: a field on a ring, moved on by
         a quarter, is ``np.roll(np.arange(64), 16)``.
-    actions : sequence of int
+    actions : sequence of int or ndarray of int
         What it does to the actions: four jets, moved on by one, ``[3, 0, 1, 2]``.
 
     Notes
@@ -37,8 +37,8 @@ class Symmetry:
     are steps too.
     """
 
-    observations: Sequence[int]
-    actions: Sequence[int]
+    observations: Sequence[int] | IntArray
+    actions: Sequence[int] | IntArray
 
     def __post_init__(self) -> None:
         """Keep both as tuples, and check that they are rearrangements."""
