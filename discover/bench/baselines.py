@@ -15,14 +15,7 @@ from discover.bench.control import SWINGUP_REWARD, Result, results_table
 from discover.bench.networks import NetworkLoop
 from discover.bench.record import table_path
 from discover.bench.rows import Row
-from discover.control import (
-    CMAAgent,
-    DynamicsLearner,
-    Plant,
-    PolicyForm,
-    SINDyRL,
-    to_sb3,
-)
+from discover.control import CMAAgent, DynamicsLearner, Plant, PolicyForm, SINDyRL, to_sb3
 from discover.control.policy import actor
 from discover.control.surrogate import Rollouts
 from discover.libraries import PolynomialLibrary
@@ -133,7 +126,9 @@ class _Network:
         return self._action
 
 
-_NETS: dict[str, Any] = {"policy_kwargs": {"net_arch": [64, 64]}, "device": "cpu"}
+def _networks() -> dict[str, Any]:
+    """Return the options of all agents; afresh, because these write into them."""
+    return {"policy_kwargs": {"net_arch": [64, 64]}, "device": "cpu"}
 
 
 def _ppo(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
@@ -145,7 +140,7 @@ def _ppo(env: Any, real_steps: int, seed: int) -> tuple[Any, int]:
     batch: Any = make_vec(_ENV, num_envs=8, autoreset_mode="SameStep")
     model = PPO(
         "MlpPolicy", to_sb3(batch), seed=seed, n_steps=512, batch_size=512, gamma=0.995,
-        use_sde=True, sde_sample_freq=8, **_NETS,
+        use_sde=True, sde_sample_freq=8, **_networks(),
     )  # fmt: skip
     model.learn(real_steps)
     return _Network(model, 1), int(model.num_timesteps)
@@ -174,7 +169,7 @@ def _sac(env: Any, real_steps: int, seed: int, hold: int = 5) -> tuple[Any, int]
 
     from discover_envs.wrappers import HeldAction
 
-    model = SAC("MlpPolicy", HeldAction(env, hold), seed=seed, learning_rate=1e-3, **_NETS)
+    model = SAC("MlpPolicy", HeldAction(env, hold), seed=seed, learning_rate=1e-3, **_networks())
     model.learn(real_steps // hold)
     return _Network(model, hold), hold * int(model.num_timesteps)
 
