@@ -162,7 +162,7 @@ class SINDyRL(FoundPolicy):
         resume: bool = False,
         track: Tracker | None = None,
     ) -> Self:
-        """Learn until the budget is spent or a whole real episode reaches the target.
+        """Learn until the budget is spent or a whole episode reaches the target, as promised.
 
         Parameters
         ----------
@@ -459,7 +459,7 @@ class SINDyRL(FoundPolicy):
         return max(first, 2 * len(self.plant_.data.episodes[-1]))
 
     def _try(self, search: Search, surrogate: Surrogate, budget: int) -> bool:
-        """Try a policy in the real world; return whether it reached the target."""
+        """Try a policy in the real world; return whether it reached the target as promised."""
         plant, form = self.plant_, self._form
         assert form is not None
         promised, acting = list[Expectation](), actor(search.policy, plant.box)
@@ -493,7 +493,8 @@ class SINDyRL(FoundPolicy):
             self._keep(search, total if complete else total - 1e6)
         else:  # it did as promised until the steps were spent
             self._keep(search, search.score)
-        return complete and self._target is not None and total >= self._target
+        # an episode that nobody had promised may have been luck
+        return trusted and complete and self._target is not None and total >= self._target
 
     def _keep(self, search: Search, value: float) -> None:
         """Keep the policy with the best counted real return."""
