@@ -16,7 +16,7 @@ NAMES = (
 #: Those that take hours, and are asked for by name only.
 LONG = (
     "baselines", "chaos", "control", "errors", "fishery",
-    "joint", "lengths", "medida", "records", "regression",
+    "joint", "lengths", "medida", "mujoco", "records", "regression",
     "sparse", "twins",
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class Task:
 
     Parameters
     ----------
-    env : str
-        Its id; policies are scored on fresh episodes of it.
+    env : str or callable
+        Its id, or what makes it; policies are scored on fresh episodes of it.
     make : callable
         ``(env) -> SINDyRL``, or anything with its ``learn``, ``plant_`` and ``policy_``.
     real_steps : int
@@ -57,7 +57,7 @@ class Task:
         ``docs/environments/scores.csv`` are scored on.
     """
 
-    env: str
+    env: str | Callable[[], Any]
     make: Callable[..., Any]
     real_steps: int
     median: float
@@ -142,15 +142,17 @@ def environment(task: Task) -> Any:
     from discover_envs import make
     from discover_envs.wrappers import NoisyObservation
 
+    if callable(task.env):
+        return task.env()
     if not task.env.startswith("discover/"):
         return task.env  # one of gymnasium's own
     env = make(task.env)
     return NoisyObservation(env, task.noise * _SPREAD) if task.noise else env
 
 
-def measure(name: str, seed: int) -> Result:
+def measure(name: str, seed: int, tasks: Mapping[str, Task] = TASKS) -> Result:
     """Learn once, and score the frozen policy."""
-    task = TASKS[name]
+    task = tasks[name]
     started = time.process_time()
     agent = task.make(environment(task)).learn(task.real_steps, seed=seed)
     seconds = time.process_time() - started
@@ -174,13 +176,17 @@ def _score(task: Task, agent: Any, seed: int) -> FloatArray:
 
 
 def measure_all(
-    names: Sequence[str], seeds: Sequence[int], path: Path, report: Callable[[Result], None]
+    names: Sequence[str],
+    seeds: Sequence[int],
+    path: Path,
+    report: Callable[[Result], None],
+    tasks: Mapping[str, Task] = TASKS,
 ) -> list[Result]:
     """Measure what a table does not hold yet, adding row by row."""
     return results_table(path).complete(
         [(name, seed) for name in names for seed in seeds],
         lambda r: (r.task, r.seed),
-        lambda job: [measure(*job)],
+        lambda job: [measure(*job, tasks)],
         report,
     )
 
@@ -190,11 +196,11 @@ def results_table(path: Path) -> ResultTable[Result]:
     return ResultTable(path, Result, "bench control")
 
 
-def rows(results: Sequence[Result]) -> list[Row]:
+def rows(results: Sequence[Result], tasks: Mapping[str, Task] = TASKS) -> list[Row]:
     """Turn results into rows held against the bars of their tasks."""
     found = []
     for name in dict.fromkeys(r.task for r in results):
-        task, mine = TASKS[name], [r for r in results if r.task == name]
+        task, mine = tasks[name], [r for r in results if r.task == name]
         means = np.array([r.mean for r in mine])
         steps = int(np.median([r.real_steps for r in mine]))
         detail = f"{len(mine)} seeds, median {steps} real steps, worst seed {means.min():.4g}"

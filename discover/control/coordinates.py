@@ -16,6 +16,7 @@ from discover.typing import FloatArray
 __all__ = ["Coordinates", "Drift", "circle_pairs", "detect_coordinates", "observed_coordinates"]
 
 _ON_CIRCLE = 0.05  # rms of c^2 + s^2 - 1 up to which a pair is cosine and sine
+_ROUNDING = 1e-9  # below which pairs are as good
 _KINEMATIC = 0.99  # share of a position's motion that its velocity must explain
 _MEAN = (0.5, 0.5)  # of the velocities before and after a step
 _CLEAR = 4.0  # standard errors
@@ -132,21 +133,49 @@ def _angle_name(cosine: str) -> str:
 
 
 def circle_pairs(data: Transitions) -> list[tuple[int, int]]:
-    """Return the observations that are cosine and sine of one angle."""
+    """Return the observations that are cosine and sine of one angle.
+
+    Pairs nearest to the circle come first: a sine that stays small and some other cosine
+    that stays near 1 are near it too. Which of two is the cosine is told by a velocity that
+    moves the angle forwards, if there is any; else it is the first.
+    """
     seen = np.concatenate([data.states, data.next_states])
-    found, used = [], set[int]()
+    near = []
     for c, s in combinations(range(seen.shape[1]), 2):
-        apart = np.sqrt(np.mean((seen[:, c] ** 2 + seen[:, s] ** 2 - 1.0) ** 2))
+        apart = float(np.sqrt(np.mean((seen[:, c] ** 2 + seen[:, s] ** 2 - 1.0) ** 2)))
         varies = min(np.ptp(seen[:, c]), np.ptp(seen[:, s])) > 1e-3
-        if apart < _ON_CIRCLE and varies and not used & {c, s}:
+        if apart < _ON_CIRCLE and varies:
+            near.append((max(apart, _ROUNDING), c, s))
+    found, used = [], set[int]()
+    for _, c, s in sorted(near):
+        if not used & {c, s}:
             found.append((c, s))
             used |= {c, s}
-    return found
+    return [_turned(pair, used, data) for pair in sorted(found)]
+
+
+def _turned(pair: tuple[int, int], used: set[int], data: Transitions) -> tuple[int, int]:
+    """Swap cosine and sine if only that lets a velocity move the angle forwards."""
+    others = [v for v in range(len(data.observation_names)) if v not in used]
+    paths = []
+    for episode in _blind(data):
+        seen = episode.observations
+        angle = np.unwrap(np.arctan2(seen[:, pair[1]], seen[:, pair[0]]))
+        paths.append(np.column_stack([angle, -angle, seen[:, others]]))
+    forwards, backwards = (
+        max((_explained(paths, q, 2 + k) for k in range(len(others))), default=0.0) for q in (0, 1)
+    )
+    return pair[::-1] if backwards >= _KINEMATIC > forwards else pair
+
+
+def _blind(data: Transitions) -> list[Episode]:
+    """Return episodes whose actions do not follow what was seen, if there are any."""
+    return [e for e in data.episodes if e.purpose == "explore"] or data.episodes
 
 
 def _drifts(coordinates: Coordinates, data: Transitions) -> list[Drift]:
     # where a policy reacts to the noise of what it sees, velocities go with it
-    blind = [e for e in data.episodes if e.purpose == "explore"] or data.episodes
+    blind = _blind(data)
     paths = [coordinates.states(e.observations) for e in blind]
     angles = [i for i, _, _ in coordinates.circles]
     for path in paths:

@@ -25,8 +25,8 @@ class Plant:
     env : gymnasium.Env or str
         An id such as "Pendulum-v1" or "package:namespace/Name-v0" is made by gymnasium.
     observation_names : sequence of str, optional
-        By default those of the environment's world, or o0, o1, ... where it has none or a
-        wrapper shows something else.
+        By default those of the environment's world, or of the wrapper that shows something
+        else; o0, o1, ... where nobody knows better.
     seed : int
 
     Attributes
@@ -51,7 +51,7 @@ class Plant:
             raise ValueError(f"Plant: env must observe a vector (Box); got {space}.")
         world = getattr(self.env.unwrapped, "world", None)
         n = space.shape[0]
-        own = tuple(getattr(world, "observations", ()))
+        own = _shown(self.env)
         plain = own if len(own) == n else tuple(f"o{i}" for i in range(n))
         names = tuple(observation_names or plain)
         if len(names) != n:
@@ -148,6 +148,15 @@ def _made(name: str) -> Any:
         raise ValueError(
             f"Plant: env must be an environment, or an id known to gymnasium; got {name!r}. {error}"
         ) from None
+
+
+def _shown(env: Any) -> tuple[str, ...]:
+    """Return the names that the outermost wrapper with names, or else the world, goes by."""
+    while not hasattr(env, "lens") and env.unwrapped is not env:
+        env = env.env
+    lens = getattr(env, "lens", None)
+    known = getattr(getattr(env, "world", None), "observations", ()) if lens is None else lens.names
+    return tuple(known)
 
 
 def _action_box(space: Any, names: Any) -> ActionBox:

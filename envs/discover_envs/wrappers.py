@@ -7,7 +7,7 @@ Each comes for one environment and, with `Vector` at the end of its name, for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -17,10 +17,14 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
+from discover.libraries.parse import parse_expression
+from discover.libraries.termtable import TermTableBuilder
 from discover.observations.modes import proper_modes
 from discover_envs.env import WorldVectorEnv, member_seeds
 
 __all__ = [
+    "ComputedObservation",
+    "ComputedObservationVector",
     "HeldAction",
     "HeldActionVector",
     "ModalObservation",
@@ -81,6 +85,35 @@ class _Part(_Lens):
 
     def see(self, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
         return np.asarray(rows[:, self.columns], dtype=np.float64)
+
+
+class _Computed(_Lens):
+    def __init__(
+        self,
+        owner: str,
+        inner: spaces.Box,
+        known: tuple[str, ...],
+        expressions: Mapping[str, str],
+        names: Sequence[str] | None,
+    ) -> None:
+        seen = known if names is None else tuple(names)
+        if len(seen) != inner.shape[0] or len(set(seen)) < len(seen):
+            raise ValueError(
+                f"{owner}: names must be {inner.shape[0]} different ones, one per observation; "
+                f"got {list(seen)!r}."
+            )
+        if not expressions:
+            raise ValueError(f"{owner}: expressions must have one at least; got none.")
+        builder = TermTableBuilder(seen)
+        slots = [parse_expression(text, builder) for text in expressions.values()]
+        self.table = builder.table(slots)
+        self.order = [self.table.outputs.tolist().index(slot) for slot in slots]
+        bound = np.full(len(slots), np.inf)
+        super().__init__(spaces.Box(-bound, bound, dtype=np.float64), tuple(expressions))
+
+    def see(self, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        inner = np.ascontiguousarray(rows, dtype=np.float64)
+        return np.asarray(self.table.evaluate(inner)[:, self.order])
 
 
 class _Modes(_Lens):
@@ -277,6 +310,49 @@ class PartialObservationVector(_SeenVector):
     def __init__(self, env: VectorEnv[Any, Any, Any], part: Sequence[str | int]) -> None:
         box, names = _inner_box(env), observation_names(env)
         super().__init__(env, _Part("PartialObservationVector", box, names, part))
+
+
+class ComputedObservation(_Seen):
+    """Show what expressions of the observations say: other coordinates, or fewer.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+    expressions : mapping of str to str
+        Names of what is shown, and how it follows from the observations.
+    names : sequence of str, optional
+        Of the observations, where the environment has none.
+
+    Raises
+    ------
+    ValueError
+        If `names` do not match the observations, or an expression is none of them.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        expressions: Mapping[str, str],
+        names: Sequence[str] | None = None,
+    ) -> None:
+        box, known = _inner_box(env), observation_names(env)
+        lens = _Computed("ComputedObservation", box, known, expressions, names)
+        super().__init__(env, lens, expressions=expressions, names=names)
+
+
+class ComputedObservationVector(_SeenVector):
+    """`ComputedObservation` of a batch."""
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        expressions: Mapping[str, str],
+        names: Sequence[str] | None = None,
+    ) -> None:
+        box, known = _inner_box(env), observation_names(env)
+        super().__init__(
+            env, _Computed("ComputedObservationVector", box, known, expressions, names)
+        )
 
 
 class ModalObservation(_Seen):

@@ -16,6 +16,7 @@ from discover.control import (
     given_outcome,
     learn_termination,
 )
+from discover.control.coordinates import circle_pairs, detect_coordinates
 from discover.control.starts import spread_starts
 from discover.control.training import score_policy
 from discover.libraries import SymbolicLibrary
@@ -125,6 +126,20 @@ def test_a_reward_may_be_paid_for_the_observation_before_the_step():
     z = surrogate.dynamics.coordinates.states(data.states)
     _, _, rewards, _ = surrogate.step(z, data.actions, np.full(len(z), -1))
     np.testing.assert_allclose(rewards, data.rewards, atol=0.03)
+
+
+def test_cosines_are_told_from_sines_that_come_first_and_from_those_of_another_angle():
+    rng, dt = np.random.default_rng(0), 0.05
+    data = Transitions(("x", "s_1", "s_2", "c_1", "c_2", "w_1", "w_2"), ("u",))
+    for _ in range(20):  # near the top all sines are small, and all cosines near 1
+        rates = np.cumsum(rng.normal(size=(12, 2)), axis=0)
+        angles = 0.02 * rng.normal(size=2) + np.cumsum(dt * rates, axis=0)
+        small = 0.2 * angles
+        seen = [small[:, :1] ** 2, np.sin(small), np.cos(small), 0.2 * rates]
+        data.add(Episode(np.concatenate(seen, axis=1), np.zeros((11, 1)), np.zeros(11)))
+    assert circle_pairs(data) == [(3, 1), (4, 2)]
+    found = detect_coordinates(data)
+    assert [d.after / dt for d in found.drifts] == pytest.approx([1.0, 1.0])
 
 
 def test_spread_starts_hit_every_stratum():

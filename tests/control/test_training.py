@@ -158,7 +158,8 @@ def test_a_plant_names_what_it_sees():
     world = discover_envs.make("discover/PendulumSwingup-v0")
     assert Plant(world).data.observation_names == world.unwrapped.world.observations
     part = PartialObservation(world, ["cos_theta", "sin_theta"])
-    assert Plant(part).data.observation_names == ("o0", "o1")
+    assert Plant(part).data.observation_names == ("cos_theta", "sin_theta")
+    assert Plant("MountainCarContinuous-v0").data.observation_names == ("o0", "o1")
     with pytest.raises(ValueError, match=r"observation_names must have 2 names"):
         Plant(part, observation_names=["angle"])
     with pytest.raises(ValueError, match=r"env must be .* got 'Nowhere-v0'"):

@@ -15,6 +15,7 @@ STACKS = {
     "noise": [("NoisyObservation", {"sd": 0.1})],
     "hold": [("HeldAction", {"n_steps": 3})],
     "part": [("PartialObservation", {"part": [0]})],
+    "computed": [("ComputedObservation", {"expressions": {"a": "z0", "b": "sin(z0)**2"}})],
     "modes": [("ModalObservation", {"modes": None})],
     "all": [
         ("HeldAction", {"n_steps": 4}),
@@ -32,6 +33,9 @@ def wrapped(env, stack, batch=False):
         if "modes" in arguments:
             n = (env.single_observation_space if batch else env.observation_space).shape[0]
             arguments = {"modes": np.random.default_rng(0).normal(size=(2, n)), "mean": np.ones(n)}
+        if "expressions" in arguments:
+            n = (env.single_observation_space if batch else env.observation_space).shape[0]
+            arguments = {**arguments, "names": [f"z{i}" for i in range(n)]}
         env = getattr(wrappers, name + "Vector" * batch)(env, **arguments)
     return env
 
@@ -147,6 +151,19 @@ def test_a_part_goes_by_name_in_the_order_wanted():
     np.testing.assert_array_equal(seen, full[[4, 1]])
     np.testing.assert_array_equal(env.observation_space.high, [np.inf, 1.0])
     assert wrappers.observation_names(env) == ("theta_dot", "cos_theta")
+
+
+def test_other_coordinates_are_computed_from_the_observations_under_their_names():
+    rules = {"tip": "x + sin_theta", "x": "x", "swing": "theta_dot*cos_theta"}
+    env = wrappers.ComputedObservation(make("CartPoleSwingup"), rules)
+    seen, _ = env.reset(seed=0)
+    (x, c, s, _, w), _ = make("CartPoleSwingup").reset(seed=0)
+    np.testing.assert_allclose(seen, [x + s, x, w * c], rtol=1e-15)
+    assert wrappers.observation_names(env) == ("tip", "x", "swing")
+    with pytest.raises(ValueError, match="names must be 5 different ones"):
+        wrappers.ComputedObservation(make("CartPoleSwingup"), rules, ["x", "v"])
+    with pytest.raises(ValueError, match="angle"):
+        wrappers.ComputedObservation(make("CartPoleSwingup"), {"a": "angle"})
 
 
 def test_proper_modes_are_the_best_of_their_number_and_orthonormal():
