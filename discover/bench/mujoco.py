@@ -66,7 +66,9 @@ def swimmer(env: Any) -> Any:
     from discover.control import CMAAgent, DynamicsLearner, SINDyRL
     from discover.libraries import SymbolicLibrary
 
-    dynamics = DynamicsLearner(_swimming_terms(), bounds=_JOINTS, noise=None, n_members=3)
+    dynamics = DynamicsLearner(
+        _swimming_terms(), threshold=0.03, scheme="rk4", bounds=_JOINTS, n_members=3
+    )
     return SINDyRL(
         env, CMAAgent(16, 40, members=2, extensions=0), dynamics=dynamics, bounds=_JOINTS,
         explore=6000, hold=(2, 6), patience=0.3, target=340.0,
