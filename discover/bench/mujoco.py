@@ -70,8 +70,8 @@ def swimmer(env: Any) -> Any:
         _swimming_terms(), threshold=0.03, scheme="rk4", bounds=_JOINTS, n_members=3
     )
     return SINDyRL(
-        env, CMAAgent(16, 40, members=2, extensions=0), dynamics=dynamics, bounds=_JOINTS,
-        explore=6000, hold=(2, 6), patience=0.3, target=340.0,
+        env, CMAAgent(16, 20, members=2, extensions=0), dynamics=dynamics, bounds=_JOINTS,
+        explore=4000, hold=(2, 6), patience=0.3, target=340.0,
         reward=f"{_FORWARD} - 0.0001*(u0**2 + u1**2) - 20*{_BENT}",
         policy_library=SymbolicLibrary("th, th_1, th_2, a, b, w, w_1, w_2"),
     )  # fmt: skip
