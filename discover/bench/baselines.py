@@ -188,7 +188,7 @@ BASELINES: dict[str, Baseline] = {
     "swing-up, CMA-ES without surrogate": Baseline(_cma, 500_000),
     "swing-up, PPO without surrogate": Baseline(_ppo, 300_000, 3),
     "swing-up, SAC without surrogate": Baseline(_sac, 50_000, 2),
-    "Kuramoto-Sivashinsky, PPO without surrogate": Baseline(_ppo_of_fields, 409_600, 3, _FIELD),
+    "Kuramoto-Sivashinsky, PPO without surrogate": Baseline(_ppo_of_fields, 409_600, 2, _FIELD),
 }  # fmt: skip
 
 
