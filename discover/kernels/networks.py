@@ -84,8 +84,8 @@ def network_rollouts(
     chosen : ndarray of int, shape (n_jobs,)
         Candidate of each rollout.
     starts : ndarray of shape (n_jobs, n_states)
-    policy, policy_sums, candidates, actions, circles, outcome, outcome_sums, outcome_weights, \
-bounds, horizon, returns, lengths, trace
+    policy, policy_sums, candidates, actions, circles, outcome, outcome_sums, outcome_weights
+    bounds, horizon, returns, lengths, trace
         See :func:`discover.kernels.rollouts.rollouts`.
     """
     n_jobs, n_z = starts.shape
