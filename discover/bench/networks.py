@@ -40,7 +40,7 @@ class NeuralSurrogate(Surrogate):
     -----
     Five networks of two layers of 64 hyperbolic tangents, as in Zolman et al.,
     arXiv:2403.09110, each on its own bag. They stop early there; with so few steps that
-    leaves errors four times larger on held-out steps than L-BFGS does, which fits them here.
+    leaves errors two to five times larger on held-out steps than L-BFGS does.
     """
 
     networks: Sequence[Layers] = ()

@@ -51,7 +51,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def record(rows: Iterable[Row], command: str, path: Path | None = None) -> int:
-    """Write bars into the table; earlier results of the same command go.
+    """Write bars into the table; earlier results of the same command go, if there are new ones.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ def record(rows: Iterable[Row], command: str, path: Path | None = None) -> int:
     path = table_path() if path is None else path
     commit = current_commit()
     new = [(row.bar, row.text, command, commit) for row in rows if row.target]
+    if not new:
+        return 0
     names = {row[0] for row in new}
     kept = [row for row in _read(path) if row[2] != command and row[0] not in names]
     _replace(path, sorted([*kept, *new], key=lambda row: row[2]))

@@ -576,10 +576,8 @@ class Engine:
             part[0].variances().reshape(run.x.shape) for run, part in zip(runs, parts, strict=True)
         ]
         noise = state.sigma if state.memory is not None else self.noise_of(state, runs, variances)
-        kept = [
-            np.isin(grid.times, run.times)
-            for grid, run in zip(state.grids, self.pieces, strict=True)
-        ]
+        pairs = zip(state.grids, self.pieces, strict=True)
+        kept = [np.isin(grid.times, run.times) for grid, run in pairs]
         return JointEstimate(
             coefficients=np.ascontiguousarray(state.coefficients.T),
             support=state.support,
