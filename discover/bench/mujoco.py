@@ -108,9 +108,9 @@ def double_pendulum(env: Any) -> Any:
 
     dynamics = DynamicsLearner(_balancing_terms(), threshold=1e-2, scheme="rk4", n_members=3)
     return SINDyRL(
-        env, CMAAgent(12, 25, n_starts=48, members=2, restarts=0), dynamics=dynamics,
-        observation_names=_POLES, explore=1500, hold=(1, 4), horizon=80, patience=1.0,
-        target=738.0, terminal=f"1 - {_HEIGHT}",
+        env, CMAAgent(12, 25, n_starts=32, members=2, restarts=0), dynamics=dynamics,
+        observation_names=_POLES, explore=1500, hold=(1, 4), horizon=200, patience=1.0,
+        target=1845.0, terminal=f"1 - {_HEIGHT}",
         reward=f"10 - 0.01*{_ASIDE}**2 - ({_HEIGHT} - 2)**2 - 0.001*w_1**2 - 0.005*w_2**2",
         policy_library=SymbolicLibrary("x, sin_th_1, sin_th_2, v, w_1, w_2"),
     )  # fmt: skip
