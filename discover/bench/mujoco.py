@@ -82,6 +82,7 @@ def swimmer(env: Any) -> Any:
 _POLES = ("x", "sin_th_1", "sin_th_2", "cos_th_1", "cos_th_2", "v", "w_1", "w_2")
 _HEIGHT = "(0.6*cos_th_1 + 0.6*(cos_th_1*cos_th_2 - sin_th_1*sin_th_2))"
 _ASIDE = "(x + 0.6*sin_th_1 + 0.6*(sin_th_1*cos_th_2 + cos_th_1*sin_th_2))"
+_STANDING = f"10 - 0.01*{_ASIDE}**2 - ({_HEIGHT} - 2)**2 - 0.001*w_1**2 - 0.005*w_2**2"
 
 
 def _balancing() -> Any:
@@ -102,7 +103,7 @@ def _balancing_terms() -> Any:
 
 
 def double_pendulum(env: Any) -> Any:
-    """Keep two poles up, from the few steps that they take to fall."""
+    """Keep two poles up, from the few steps that they take to fall; the cart is to stay central."""
     from discover.control import CMAAgent, DynamicsLearner, SINDyRL
     from discover.libraries import SymbolicLibrary
 
@@ -111,7 +112,7 @@ def double_pendulum(env: Any) -> Any:
         env, CMAAgent(12, 25, n_starts=32, members=2, restarts=0), dynamics=dynamics,
         observation_names=_POLES, explore=1500, hold=(1, 4), horizon=200, patience=1.0,
         target=1845.0, terminal=f"1 - {_HEIGHT}",
-        reward=f"10 - 0.01*{_ASIDE}**2 - ({_HEIGHT} - 2)**2 - 0.001*w_1**2 - 0.005*w_2**2",
+        reward=f"{_STANDING} - 0.5*x**2",
         policy_library=SymbolicLibrary("x, sin_th_1, sin_th_2, v, w_1, w_2"),
     )  # fmt: skip
 
