@@ -111,13 +111,20 @@ def train(
         raise typer.BadParameter("a film needs an environment.", param_hint="--video")
     if env is None and not records:
         raise typer.BadParameter("give an environment, or records by --from.", param_hint="ENV")
+    pointless = {"--resume": resume, "--track": track} if records else {
+        "--actions": actions, "--limits": limits, "--paid": paid, "--run": run, "--ended": ended,
+    }  # fmt: skip
+    for option, value in pointless.items():
+        if value:
+            what = f"it goes {'without' if records else 'with'} --from."
+            raise typer.BadParameter(what, param_hint=option)
     name = records[0].stem if env is None and records else str(env).split("/")[-1]
     folder = out or Path("runs") / f"{name}-{seed}"
     options = {"agent": agent} | _read_preset(preset, agent)
     learner = SINDyRL(
         env, reward=reward, terminal=terminal, bounds=box, target=target,
         dynamics=DynamicsLearner(bounds=box, scheme=scheme),
-        observation_names=names.split(",") if names else None, horizon=horizon,
+        observation_names=_read_names(names) or None, horizon=horizon,
         plausible=plausible, **options,
     )  # fmt: skip
     if records:
@@ -156,6 +163,10 @@ def train(
         typer.echo(f"{folder / 'policy.gif'}: a fresh episode that earned {earned:.5g}")
 
 
+def _read_names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def _read_preset(name: str | None, agent: str) -> dict[str, Any]:
     from discover.control import PRESETS
 
@@ -184,7 +195,7 @@ def _read_records(
         if not text:
             raise typer.BadParameter("--from needs the columns.", param_hint=option)
     return read_transitions(
-        files, str(names).split(","), str(actions).split(","), reward=paid, run=run, ended=ended
+        files, _read_names(names), _read_names(actions), reward=paid, run=run, ended=ended
     )
 
 
@@ -224,6 +235,9 @@ def _read_limits(texts: list[str] | None, option: str) -> dict[str, tuple[float,
         except ValueError:
             what = f"it must be like x=-1.75:1.75; got {text!r}."
             raise typer.BadParameter(what, param_hint=option) from None
+        if not found[name][0] < found[name][1]:
+            what = f"low must be below high; got {text!r}."
+            raise typer.BadParameter(what, param_hint=option)
     return found or None
 
 

@@ -6,11 +6,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from discover.control.modes import Modes
 from discover.control.transitions import Episode
+from discover.exceptions import DataError
 from discover.files import replacing
 from discover.typing import FloatArray
 
@@ -79,17 +81,30 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     ------
     FileNotFoundError
         If the folder has none.
+    DataError
+        If the file is not one.
     """
-    with np.load(folder / _FILE, allow_pickle=False) as stored:
-        facts = json.loads(str(stored["facts"]))
-        episodes = [
-            Episode(stored[f"o{k}"], stored[f"a{k}"], stored[f"r{k}"], bool(ended), str(purpose))
-            for k, (ended, purpose) in enumerate(facts["marks"])
-        ]
-        warm, kept = (stored[n] if n in stored else None for n in ("warm", "kept"))
-        modes = None
-        if "modes" in stored:
-            modes = Modes(stored["modes"], stored["mean"], tuple(facts["observed"]))
+    if not (folder / _FILE).is_file():
+        raise FileNotFoundError(f"SINDyRL: there is no run to go on from: {folder} has no {_FILE}.")
+    try:
+        with np.load(folder / _FILE, allow_pickle=False) as stored:
+            return _checkpoint(stored)
+    except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"SINDyRL: {folder / _FILE} is damaged, or no checkpoint; {error}"
+        ) from None
+
+
+def _checkpoint(stored: Any) -> Checkpoint:
+    facts = json.loads(str(stored["facts"]))
+    episodes = [
+        Episode(stored[f"o{k}"], stored[f"a{k}"], stored[f"r{k}"], bool(ended), str(purpose))
+        for k, (ended, purpose) in enumerate(facts["marks"])
+    ]
+    warm, kept = (stored[n] if n in stored else None for n in ("warm", "kept"))
+    modes = None
+    if "modes" in stored:
+        modes = Modes(stored["modes"], stored["mean"], tuple(facts["observed"]))
     return Checkpoint(
         episodes, facts["n_resets"], facts["n_form"], warm, kept, facts["best"], facts["seed"],
         facts["rng"], facts["rounds"], modes,

@@ -13,11 +13,12 @@ from discover.control.candidates import candidate_libraries
 from discover.control.competition import most_predictive
 from discover.control.coordinates import Coordinates, detect_coordinates, observed_coordinates
 from discover.control.forgetting import Memory, Sizes, weighted_statistics
+from discover.control.options import check_bounds
 from discover.control.smoothing import noise_of, smooth_law, stretches
 from discover.control.stages import RateFit
 from discover.control.stops import Stops, detect_stops
 from discover.control.transitions import Transitions
-from discover.exceptions import DataWarning
+from discover.exceptions import DataError, DataWarning
 from discover.libraries import FeatureLibrary
 from discover.libraries.termtable import TermTable, TermTableBuilder
 from discover.problems.base import DesignRows, Problem
@@ -174,6 +175,7 @@ class DynamicsLearner(BaseEstimator):
         found = self._coordinates(data)
         stops = detect_stops(found, data)
         rows = _rows(data, found, stops, self.bounds)
+        rows.check()
         if self.scheme == "rk4":
             table, members, rates = self._fit_rates(found, data, rows.inputs, rows.change)
             weights = np.ones(len(rows.change))
@@ -337,6 +339,13 @@ class _Rows:
     inputs: FloatArray
     change: FloatArray
 
+    def check(self) -> None:
+        if not len(self.change):
+            raise DataError(
+                f"DynamicsLearner: none of the {len(self.inside)} steps is within bounds and ends "
+                "off the stops; widen the bounds."
+            )
+
 
 def _rows(
     data: Transitions,
@@ -372,6 +381,7 @@ def _learned(
 
 
 def _inside(data: Transitions, bounds: Mapping[str, tuple[float, float]] | None) -> BoolArray:
+    check_bounds("DynamicsLearner", bounds, data.observation_names)
     inside = np.ones(len(data), dtype=bool)
     for name, (low, high) in (bounds or {}).items():
         j = list(data.observation_names).index(name)

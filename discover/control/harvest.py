@@ -123,12 +123,19 @@ class HarvestPlanner(BaseEstimator):
 
         Raises
         ------
+        ValueError
+            If there are no steps, draws or levels.
         DataError
             If stocks are not positive and finite, harvests are negative or take all there is,
             or there are too few years for the terms.
         NotIdentifiableError
             If the observations do not say that growth has a limit.
         """
+        for name, least in (("n_steps", 1), ("n_draws", 1), ("n_levels", 2)):
+            if not getattr(self, name) >= least:
+                raise ValueError(
+                    f"HarvestPlanner: {name} must be {least} or more; got {getattr(self, name)!r}."
+                )
         left, after, last = _years(stocks, harvests)
         rng = np.random.default_rng(self.random_state)
         library = PolynomialLibrary(2) if self.library is None else clone(self.library)
@@ -279,7 +286,9 @@ def _years(stocks: Any, harvests: Any) -> tuple[FloatArray, FloatArray, float]:
 
 
 def _runs(name: str, given: Any) -> list[FloatArray]:
-    runs = given if isinstance(given, list | tuple) and np.ndim(given[0]) else [given]
+    runs = (
+        given if isinstance(given, list | tuple) and len(given) and np.ndim(given[0]) else [given]
+    )
     arrays = [np.asarray(run, dtype=np.float64) for run in runs]
     if any(a.ndim != 1 or len(a) < 2 for a in arrays):
         shapes = [a.shape for a in arrays]

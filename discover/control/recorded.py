@@ -128,10 +128,17 @@ def transitions_of(
     ------
     DataError
         If there is no complete step, a run has no controls or other columns than the first,
-        or rewards have another length.
+        or rewards or terminated have another length.
     """
+    if isinstance(runs, Trajectory):
+        raise DataError("Transitions: runs must be a list of trajectories; got one: put it in [].")
     if not runs or runs[0].controls is None:
         raise DataError("Transitions: runs must have states and controls (the actions).")
+    for name, given in (("rewards", rewards), ("terminated", terminated)):
+        if given is not None and len(given) != len(runs):
+            raise DataError(
+                f"Transitions: {name} must have one entry per run, {len(runs)}; got {len(given)}."
+            )
     first = runs[0]
     found = Transitions(first.state_names, first.control_names)
     for k, run in enumerate(runs):
@@ -169,8 +176,8 @@ def _stretches(run: Trajectory, paid: FloatArray, ended: bool, is_paid: bool) ->
 
 def read_transitions(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    observations: Sequence[str],
-    actions: Sequence[str],
+    observations: str | Sequence[str],
+    actions: str | Sequence[str],
     *,
     reward: str | None = None,
     run: str | None = None,
@@ -181,7 +188,7 @@ def read_transitions(
     Parameters
     ----------
     paths : path, or iterable of paths
-    observations, actions : sequence of str
+    observations, actions : str or sequence of str
         Columns. A row is what was seen, the action taken then, and what that step paid; the
         last row of a run only says where its last step led.
     reward : str, optional
@@ -198,6 +205,9 @@ def read_transitions(
     """
     from discover.observations.readers import read_runs
 
+    observations, actions = (
+        [names] if isinstance(names, str) else list(names) for names in (observations, actions)
+    )
     extra = [name for name in (reward, ended) if name is not None]
     with warnings.catch_warnings():
         if extra:  # a reward may never change
@@ -212,5 +222,9 @@ def read_transitions(
         for one in every
     ]  # fmt: skip
     rewards = None if reward is None else [one.states[:-1, n] for one in every]
-    marks = None if ended is None else [bool(np.any(one.states[-2:, -1] > 0)) for one in every]
+    marks = (
+        None
+        if ended is None
+        else [bool(np.any(np.nan_to_num(one.states[-2:, -1]))) for one in every]
+    )
     return transitions_of(runs, rewards, marks)

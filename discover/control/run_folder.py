@@ -112,7 +112,7 @@ def read_options(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any]
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         plant = config.pop("plant")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"SINDyRL: {folder} must be the folder of a run, with its config.json; {error!r}."
         ) from None

@@ -43,9 +43,10 @@ class Symmetry:
     def __post_init__(self) -> None:
         """Keep both as tuples, and check that they are rearrangements."""
         for name in ("observations", "actions"):
-            places = tuple(map(int, getattr(self, name)))
+            given = np.asarray(getattr(self, name))
+            places = tuple(given.ravel().tolist())
             object.__setattr__(self, name, places)
-            if sorted(places) != list(range(len(places))):
+            if given.dtype.kind not in "iu" or sorted(places) != list(range(len(places))):
                 raise ValueError(
                     f"Symmetry: {name} must hold every number from 0 to {len(places) - 1} once; "
                     f"got {places}."

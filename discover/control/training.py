@@ -21,6 +21,7 @@ from discover.control.found import FoundPolicy
 from discover.control.gradient import GradientAgent
 from discover.control.modes import Modes
 from discover.control.mppi import MPPIAgent
+from discover.control.options import check_options, check_records
 from discover.control.outcome import given_outcome, paid
 from discover.control.plant import Plant
 from discover.control.policy import ActionBox, PolicyForm, actor
@@ -180,6 +181,8 @@ class SINDyRL(FoundPolicy):
         -------
         self
         """
+        if not real_steps >= 1:
+            raise ValueError(f"SINDyRL: real_steps must be 1 or more; got {real_steps}.")
         self._begin(seed)
         plant = self.plant_
         if resume:
@@ -237,8 +240,9 @@ class SINDyRL(FoundPolicy):
         """
         if self.modes is not None:
             raise ValueError("SINDyRL: modes must be None to learn from records; project them.")
-        if not len(data):
-            raise ValueError("SINDyRL: data must have a step; got none.")
+        check_records(data)
+        if box is not None and self.env is not None:
+            raise ValueError("SINDyRL: box must be None where there is an env, which has its own.")
         if self.reward is None and not np.isfinite(data.rewards).all():
             raise ValueError("SINDyRL: reward must be given, as the data have none.")
         if self.env is None:
@@ -266,13 +270,7 @@ class SINDyRL(FoundPolicy):
         if plant is None:
             plant = self._plant(seed, self.observation_names)
         names, actions = plant.data.observation_names, plant.box.names
-        if self.symmetry is not None:
-            self.symmetry.check(len(names), len(actions))
-        if self.modes is not None and (self.reward, self.terminal, self.bounds) != (None,) * 3:
-            raise ValueError(
-                "SINDyRL: with modes, reward, terminal and bounds must be None: the amplitudes "
-                "that they would be about are not known before; leave them out."
-            )
+        check_options(self, names, actions)
         self._rng = np.random.default_rng(seed)
         self.plant_: Any = plant
         self._is_recorded = plant.steps > 0  # and no more steps are taken

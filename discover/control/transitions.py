@@ -66,15 +66,16 @@ class Transitions:
         Raises
         ------
         ValueError
-            If its columns do not match the names.
+            If its shapes do not match the names, or one another.
         """
-        shape = (episode.observations.shape[1], episode.actions.shape[1])
-        expected = (len(self.observation_names), len(self.action_names))
-        if shape != expected or len(episode.observations) != len(episode) + 1:
+        n = len(episode)
+        arrays = (episode.observations, episode.actions, episode.rewards)
+        shapes = tuple(np.shape(one) for one in arrays)
+        expected = ((n + 1, len(self.observation_names)), (n, len(self.action_names)), (n,))
+        if shapes != expected:
             raise ValueError(
-                f"Transitions: an episode must have {expected} observed and acted columns and one "
-                f"more observation than actions; got {shape} and lengths "
-                f"{len(episode.observations)}, {len(episode)}."
+                f"Transitions: observations, actions and rewards of an episode of {n} steps must "
+                f"have the shapes {expected}; got {shapes}."
             )
         if len(episode):
             self.episodes.append(episode)
