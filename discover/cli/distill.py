@@ -36,4 +36,7 @@ def distill(
     else:  # a planner is imitated
         path = agent.distill(agent.policy_, terms, seed=seed)
     path.save(run)
+    modes = agent.plant_.modes
+    if modes is not None:  # what is kept acts on the observations, as policy.json does
+        modes.lift(path.policy).save(run / "sparse.json")
     typer.echo(f"Returns in the surrogate:\n{path}\n{run}: sparse.json, sparse.csv")

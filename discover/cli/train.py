@@ -118,6 +118,8 @@ def train(
         if value:
             what = f"it goes {'without' if records else 'with'} --from."
             raise typer.BadParameter(what, param_hint=option)
+    if limits and env is not None:
+        raise typer.BadParameter("ENV has its own.", param_hint="--limits")
     name = records[0].stem if env is None and records else str(env).split("/")[-1]
     folder = out or Path("runs") / f"{name}-{seed}"
     options = {"agent": agent} | _read_preset(preset, agent)

@@ -82,6 +82,7 @@ def test_records_that_cannot_be_used_are_refused(tmp_path):
     [
         (["train", "--from", "log.csv", "--resume"], "it goes without --from"),
         (["train", "Pendulum-v1", "--paid", "r"], "it goes with --from"),
+        (["train", "Pendulum-v1", "--from", "log.csv", "--limits", "u=-1:1"], "ENV has its own"),
         (["train", "Pendulum-v1", "--bounds", "x=2:-2"], "low must be below high"),
         (["train", "Pendulum-v1", "--resume", "--out", "."], "there is no run to go on from"),
         (["train", "Pendulum-v1", "--resume", "--out", "damaged"], "is damaged"),
