@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from discover.typing import FloatArray
 __all__ = ["FoundPolicy"]
 
 
-class FoundPolicy:
+class FoundPolicy(ABC):
     """Shorter policies, imitated ones, and closed loops; SINDyRL learns the policy.
 
     With modes, what is seen here are their amplitudes: ``plant_.modes.lift`` makes a policy
@@ -32,8 +33,9 @@ class FoundPolicy:
     _policy: Any  # over what the plant shows
     _form: PolicyForm | None
 
+    @abstractmethod
     def _sample_starts(self, rng: np.random.Generator, n: int) -> FloatArray:
-        raise NotImplementedError
+        """Draw starts of episodes in the surrogate, shape (n, n_observations)."""
 
     def sparsify(
         self, max_terms: int | None = None, *, pruning: Pruning | None = None, seed: int = 0

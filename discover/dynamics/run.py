@@ -256,7 +256,7 @@ class Run:
             return np.zeros(shape, dtype=bool)
         if self.u_interpolation == "cubic":
             return np.full(shape, len(self.times) > 2)
-        return np.array([is_curved(U, self.times) for U in self.controls]) & ~self.stepped
+        return np.array([is_curved(U, self.times) for U in self.controls])
 
     @cached_property
     def stepped(self) -> BoolArray:

@@ -191,8 +191,7 @@ def _controls(
     for run, U in zip(runs, values, strict=True):
         curved, held = np.full(law.n_controls, len(run) > 2), np.zeros(law.n_controls, dtype=bool)
         if u_interpolation == "auto":
-            held = is_stepped(U)
-            curved = is_curved(U, run.times) & ~held
+            held, curved = is_stepped(U), is_curved(U, run.times)
         parts.append(np.concatenate([U, *interval_slopes(U, run.times, curved, held)], axis=1))
     return np.concatenate(parts), integrators.CURVE
 

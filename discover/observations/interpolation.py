@@ -69,13 +69,14 @@ def is_curved(values: FloatArray, times: FloatArray) -> BoolArray:
     -----
     Every sample is left out in turn and predicted from its neighbours: two of them by a
     straight line, four by a cubic. Pulses and noise speak for the line, whatever
-    is smooth on the scale of the samples for the cubic. Columns of zeros count as straight.
+    is smooth on the scale of the samples for the cubic. Columns of zeros count as straight;
+    those in steps are not curved (:func:`is_stepped`).
     """
     values, times = values[:_MOST_SAMPLES], times[:_MOST_SAMPLES]
     if len(times) < _FEWEST_SAMPLES:
         return np.zeros(values.shape[1], dtype=bool)
     straight, cubic = (_left_out_error(values, times, reach) for reach in (1, 2))
-    return np.asarray(cubic < straight)
+    return np.asarray((cubic < straight) & ~is_stepped(values))
 
 
 def _left_out_error(values: FloatArray, times: FloatArray, reach: int) -> FloatArray:
@@ -151,7 +152,7 @@ def column_path(values: FloatArray, times: FloatArray) -> Callable[[FloatArray],
     Outside of `times` the function is constant.
     """
     stepped = is_stepped(values)
-    curved = is_curved(values, times) & ~stepped
+    curved = is_curved(values, times)
     spline = CubicSpline(times, values[:, curved], axis=0) if curved.any() else None
 
     def at(wanted: FloatArray) -> FloatArray:
